@@ -1,0 +1,284 @@
+"""Frozen settings: a TOML file, over it environment variables, over neither a surprise (docs/interface.md §1).
+
+What is misspelt is refused with the nearest known name. No message, `repr` or cause ever shows a secret's value.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+)
+from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, SettingsConfigDict
+
+from syncd.bind import CONFIG_VARIABLE, DEFAULT_BIND, config_file, read_toml
+from syncd.errors import ConfigError
+
+PREFIX = "SYNCD_"
+
+# Public names of docs/interface.md §1 whose parts this version does not have.
+LATER = (
+    *("security.pseudonym_keys", "http.admin_token", "http.viewer_token", "http.public_url", "dispatch.mode"),
+    *("revento.next_client_secret", "revento.redirect_uri", "revento.webhook_secrets", "revento.user_limits"),
+    *("inevent", "revvvs", "revdesk", "removals", "privacy", "retention"),
+)
+
+
+# --- the keys, group by group ---------------------------------------------------------------------------------------
+
+
+class Group(BaseModel):
+    """Some keys under one name: unchangeable, and closed to unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Database(Group):
+    """Where the warehouse is. Without `url`, syncd runs a PostgreSQL of its own in `data_dir`."""
+
+    url: DatabaseUrl = None
+    direct_url: DatabaseUrl = None
+    pooler: Literal["none", "transaction"] = "none"
+    pool_size: int = Field(default=10, ge=1)
+    data_dir: Path | None = None
+
+
+class Security(Group):
+    """The key ring of the vault: `id:base64(32 bytes)`, comma separated; the first encrypts, all decrypt."""
+
+    encryption_keys: Secret = None
+
+
+class Http(Group):
+    """The address that the daemon listens on, and the proxy that its calls leave by (it may hold a password)."""
+
+    bind: Address = DEFAULT_BIND
+    proxy: ProxyUrl = None
+
+
+class Limits(Group):
+    """Budgets of one installation token; 0 calls = no such limit; `reserve` is the hour's share left to other tools."""
+
+    per_hour: int = Field(default=500, ge=0)
+    per_minute: int = Field(default=30, ge=0)
+    in_flight: int = Field(default=5, ge=1)
+    reserve: float = Field(default=0.05, ge=0, lt=1)
+
+
+class Revento(Group):
+    """The integration as Revento registered it, and how fast it may be asked."""
+
+    api_url: BaseUrl = None
+    auth_url: BaseUrl = None
+    client_id: str | None = None
+    client_secret: Secret = None
+    integration_id: str | None = None
+    page_size: int = Field(default=50, ge=1, le=50)  # the listings' maximum: contracts/revento.md §6
+    limits: Limits = Limits()
+
+
+class ReventoFreshness(Group):
+    """How old the last certified walk of each stream may become."""
+
+    event: Duration = timedelta(hours=6)
+    roles: Duration = timedelta(hours=6)
+    participants: Duration = timedelta(minutes=15)
+    threads: Duration = timedelta(hours=6)
+    locations: Duration = timedelta(hours=6)
+    waves: Duration = timedelta(hours=6)
+    activities: Duration = timedelta(minutes=15)
+
+
+class Freshness(Group):
+    """The promises, source by source."""
+
+    revento: ReventoFreshness = ReventoFreshness()
+
+
+class Daemon(Group):
+    """Seconds that work may take to end after SIGTERM, and that a lease lives without being renewed."""
+
+    drain_s: float = Field(default=30, ge=0, allow_inf_nan=False)
+    lease_s: float = Field(default=60, ge=1, allow_inf_nan=False)
+
+
+class Dispatch(Group):
+    """Installations that run at once in one process."""
+
+    concurrency: int = Field(default=64, ge=1)
+
+
+class Log(Group):
+    """`auto` is text on a terminal and JSON elsewhere."""
+
+    format: Literal["auto", "text", "json"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(BaseSettings):
+    """All that can be configured; made by `load`, which knows where each value came from."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", hide_input_in_errors=True
+    )
+
+    database: Database = Database()
+    security: Security = Security()
+    http: Http = Http()
+    revento: Revento = Revento()
+    freshness: Freshness = Freshness()
+    daemon: Daemon = Daemon()
+    dispatch: Dispatch = Dispatch()
+    log: Log = Log()
+
+    _source_path: Path | None = PrivateAttr(None)
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def source_path(self) -> Path | None:
+        """The file that was read; None when there was none."""
+        return self._source_path
+
+
+def _leaves(group: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, bool]]:
+    """Each key below a group with whether it is a secret, in the order of the page."""
+    for name, field in group.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _leaves(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name, SecretStr in get_args(field.annotation)
+
+
+def variable(key: str) -> str:
+    """The environment variable of a key: `http.bind` -> `SYNCD_HTTP__BIND`."""
+    return PREFIX + key.replace(".", "__").upper()
+
+
+SECRETS = dict(_leaves(Settings))  # key -> is it a secret
+VARIABLES = {variable(key): key for key in SECRETS}
+SECRET_FILES = {f"{variable(key)}_FILE": variable(key) for key, secret in SECRETS.items() if secret}
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of a process. Raises ConfigError that names file or variable, key, what is wrong and what to do."""
+    file = config_file(path, environ)
+    tables = read_toml(file)
+    origins = {key: str(file) for key in _known_keys(tables, file)}
+    values: dict[str, str] = {}
+    for name, (text, origin) in _variables(environ).items():
+        values[name.lower()] = text
+        origins[VARIABLES[name]] = origin
+    variables = EnvSettingsSource(Settings)
+    variables.env_vars = values
+    try:
+        sources = (variables, InitSettingsSource(Settings, tables))
+        settings = Settings(_build_sources=(sources, {}))  # type: ignore[call-arg]  # mypy knows the fields only
+    except ValidationError as error:
+        raise ConfigError(
+            "\n".join(_sentence(problem, origins, file) for problem in error.errors(include_input=False)),
+            hint="docs/interface.md lists every key; `syncd config show` prints what is in force",
+        ) from error
+    settings._source_path, settings._origins = file, origins
+    return settings
+
+
+def shown(settings: Settings) -> list[tuple[str, str, str]]:
+    """Each key with its value as text and its origin (`default`, the file, or the variable); secrets: set / not set."""
+    return [(key, _text(key, _value(settings, key)), settings._origins.get(key, "default")) for key in SECRETS]
+
+
+def _value(settings: Settings, key: str) -> object:
+    value: object = settings
+    for name in key.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def _text(key: str, value: object) -> str:
+    if value is None:
+        return "not set"
+    if SECRETS[key]:
+        return "set"
+    return show_duration(value) if isinstance(value, timedelta) else str(value)
+
+
+def _flat(tables: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in tables.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _known_keys(tables: Mapping[str, Any], file: Path | None) -> list[str]:
+    groups = {key.rpartition(".")[0] for key in SECRETS}
+    keys = [key for key in _flat(tables) if key not in groups]  # an empty table says nothing
+    for key in keys:
+        if key not in SECRETS:
+            raise _unknown(f"{file}: {key}", key, nearest=_nearest(key, SECRETS))
+    return keys
+
+
+def _variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Each variable that is set and not empty, with its text and the name it came by (`…_FILE` for a file's)."""
+    found: dict[str, tuple[str, str]] = {}
+    for name, text in environ.items():
+        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE:
+            continue
+        if name not in VARIABLES and name not in SECRET_FILES:
+            key = name.removeprefix(PREFIX).lower().replace("__", ".").removesuffix("_file")
+            raise _unknown(name, key, nearest=_nearest(name, VARIABLES))
+        if not text:
+            continue
+        target = SECRET_FILES.get(name, name)
+        if target in found:
+            raise ConfigError(f"{target} and {target}_FILE are both set", hint="keep one of them")
+        found[target] = (text if target == name else _secret_file(name, Path(text)), name)
+    return found
+
+
+def _secret_file(name: str, file: Path) -> str:
+    """A secret file's text. The path is not shown: by mistake it may be the secret itself."""
+    try:
+        text = file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(
+            f"{name}: the file it names cannot be read: {error.strerror}", hint="give the path of a readable file"
+        ) from None
+    except ValueError:  # not text, or a path that no system call takes
+        raise ConfigError(f"{name}: does not name a text file", hint="give the path of a UTF-8 file") from None
+    if not text:
+        raise ConfigError(f"{name}: the file it names is empty", hint="write the secret into the file")
+    return text
+
+
+def _nearest(name: str, known: Mapping[str, object]) -> str:
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0)))
+
+
+def _unknown(where: str, key: str, nearest: str) -> ConfigError:
+    if any(f"{key}.".startswith(f"{later}.") for later in LATER):
+        return ConfigError(f"{where} is not supported by this version", hint="remove it")
+    return ConfigError(f"{where} is not a known setting", hint=f"did you mean {nearest}?")
+
+
+def _sentence(problem: Mapping[str, Any], origins: Mapping[str, str], file: Path | None) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    origin = origins.get(key, str(file))
+    cause = problem.get("ctx", {}).get("error")
+    wrong = str(cause) if cause else problem["msg"].replace("Input should be", "must be")
+    return f"{origin}: {wrong}" if origin == variable(key) else f"{origin}: {key}: {wrong}"

@@ -1,0 +1,1 @@
+"""The only importer of httpx. One request = budget, credential, send, judge, retry."""

@@ -1,0 +1,48 @@
+"""What a source is: its streams in order, its tables, and how its API is spoken to.
+
+A source yields decoded pages and knows neither HTTP nor the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from sqlalchemy import MetaData
+
+from syncd.model import Api, Dialect, Installation, Page, View
+from syncd.wire.position import Position
+
+
+class Walk(Protocol):
+    """Asks for a stream's pages, from a position on, until the listing is complete."""
+
+    def __call__(self, api: Api, installation: Installation, position: Position, page_size: int) -> AsyncGenerator[Page]:
+        """Yield each page once. Raises CursorRefused when the walk must start anew, and any other ApiError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One listing: how it is walked, the scope it needs, and the freshness that is promised by default."""
+
+    name: str
+    scope: str
+    walk: Walk
+    fresh_within: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One remote API. `streams` stand in the order in which a round walks them."""
+
+    name: str
+    streams: tuple[Stream, ...]
+    tables: MetaData
+    dialect: Dialect
+    views: tuple[View, ...]
+
+    def stream(self, name: str) -> Stream:
+        """The stream of that name. Raises KeyError."""
+        return {stream.name: stream for stream in self.streams}[name]

@@ -1,0 +1,110 @@
+"""What a failed reply asks of us (contracts/revento.md §8, §11): the code decides, and where it is unknown the status.
+
+Messages are ours: the API's own text may change at any time and is not repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from syncd.errors import (
+    ApiError,
+    ContractBreach,
+    CursorRefused,
+    NotFound,
+    PageTooLarge,
+    RateLimited,
+    ScopeMissing,
+    TokenExpired,
+    TokenRefused,
+    TooManyInFlight,
+    Transient,
+)
+from syncd.wire.rate_limit import read_retry_after
+from syncd.wire.reply import Reply, read_error
+
+_CONNECT_AGAIN = "connect the event again with `syncd connect revento EVENT_ID`"
+_LONGEST_CODE = 64  # the API's own codes are far shorter; anything longer is not one
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    reaction: type[ApiError]
+    message: str
+    hint: str | None = None
+
+
+_BY_CODE: Mapping[str, _Meaning] = {
+    "invalid_token": _Meaning(TokenRefused, "Revento does not know this access token", _CONNECT_AGAIN),
+    "token_expired": _Meaning(TokenExpired, "the access token has expired"),
+    "token_revoked": _Meaning(
+        TokenRefused,
+        "the access token was revoked by the organizer or by Revento",
+        "ask the organizer why, then " + _CONNECT_AGAIN,
+    ),
+    "invalid_grant": _Meaning(TokenRefused, "the refresh token is no longer good", _CONNECT_AGAIN),
+    "invalid_scope": _Meaning(
+        ContractBreach, "a scope was asked for that this kind of token cannot have", "correct the scopes"
+    ),
+    "invalid_client": _Meaning(
+        ContractBreach, "Revento refused the client id or secret", "correct the client credentials"
+    ),
+    "insufficient_scope": _Meaning(
+        ScopeMissing, "the token lacks the scope that this listing needs", _CONNECT_AGAIN + " and grant it"
+    ),
+    "event_not_authorized": _Meaning(TokenRefused, "the token belongs to another event", _CONNECT_AGAIN),
+    "user_token_required": _Meaning(
+        TokenRefused, "an installation token was used where a participant's token is needed", _CONNECT_AGAIN
+    ),
+    "installation_token_required": _Meaning(
+        TokenRefused, "a participant's token was used where an installation token is needed", _CONNECT_AGAIN
+    ),
+    "resource_not_found": _Meaning(NotFound, "Revento has no such resource"),
+    "payload_too_large": _Meaning(PageTooLarge, "the reply would be larger than the API's 2 MB"),
+    "rate_limit_exceeded": _Meaning(RateLimited, "the hourly or the one-minute budget of the token is used up"),
+    "concurrent_limit_exceeded": _Meaning(TooManyInFlight, "too many calls of this token are under way"),
+    "invalid_cursor": _Meaning(CursorRefused, "Revento no longer accepts the cursor"),
+    "invalid_request": _Meaning(ContractBreach, "Revento refused a parameter of the request"),
+    "internal_error": _Meaning(Transient, "Revento failed to answer"),
+    "service_unavailable": _Meaning(Transient, "Revento is not available"),
+}
+
+_BY_STATUS: Mapping[int, type[ApiError]] = {
+    401: TokenRefused,
+    404: NotFound,
+    408: Transient,
+    413: PageTooLarge,
+    429: RateLimited,
+}
+
+
+def classify(reply: Reply) -> ApiError:
+    """The error that a reply other than 200 stands for, with the API's code, our request id and any wait it names."""
+    envelope = read_error(reply)
+    code = envelope.error[:_LONGEST_CODE] if envelope else None
+    meaning = _BY_CODE.get(code or "") or _by_status(reply.status, code)
+    return meaning.reaction(
+        f"{meaning.message} ({code or f'HTTP {reply.status}'})",
+        status=reply.status,
+        code=code,
+        request_id=reply.request_id,
+        retry_after_s=read_retry_after(reply.headers, received_at=reply.received_at),
+        hint=meaning.hint,
+    )
+
+
+def breach(reply: Reply, what: str) -> ContractBreach:
+    """The error for a 200 reply that is not what the API promises."""
+    return ContractBreach(
+        f"the reply is not what the API promises: {what}",
+        status=reply.status,
+        code="contract_breach",
+        request_id=reply.request_id,
+    )
+
+
+def _by_status(status: int, code: str | None) -> _Meaning:
+    reaction = Transient if status >= 500 else _BY_STATUS.get(status, ContractBreach)
+    known = "an unknown error code" if code else "no error code"
+    return _Meaning(reaction, f"Revento answered HTTP {status} with {known}")

@@ -1,0 +1,37 @@
+"""Revento's listings in the order of a round: what is named comes before what names it, so that few stubs arise."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from syncd.model import Dialect
+from syncd.sources.base import Source, Stream
+from syncd.sources.revento.decode_people import decode_participant, decode_role
+from syncd.sources.revento.decode_program import decode_activity, decode_thread, decode_wave
+from syncd.sources.revento.faults import classify
+from syncd.sources.revento.tables import METADATA
+from syncd.sources.revento.views import VIEWS
+from syncd.sources.revento.walks import walk_event, walk_list, walk_locations, walk_pages
+
+_SOON = timedelta(minutes=15)
+_SELDOM = timedelta(hours=6)
+
+STREAMS = (
+    Stream("event", "event.read", walk_event, _SELDOM),
+    Stream("roles", "participants.read", walk_list("/events/{event_id}/roles", decode_role), _SELDOM),
+    Stream(
+        "participants", "participants.read", walk_pages("/events/{event_id}/participants", decode_participant), _SOON
+    ),
+    Stream("threads", "program.read", walk_list("/events/{event_id}/threads", decode_thread), _SELDOM),
+    Stream("locations", "program.read", walk_locations, _SELDOM),
+    Stream("activities", "program.read", walk_pages("/events/{event_id}/activities", decode_activity), _SOON),
+    Stream("waves", "program.read", walk_list("/events/{event_id}/registration-waves", decode_wave), _SELDOM),
+)
+
+SOURCE = Source(
+    name="revento",
+    streams=STREAMS,
+    tables=METADATA,
+    dialect=Dialect("application/vnd.revento.v1+json", "X-Revento-Request-Id", classify),
+    views=VIEWS,
+)

@@ -1,0 +1,193 @@
+"""How each listing is asked for, page by page (contracts/revento.md §9, §10)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from uuid import UUID
+
+import msgspec
+
+from syncd.errors import ApiError, ContractBreach, CursorRefused, NotFound, PageTooLarge
+from syncd.model import Api, Installation, Page
+from syncd.sources.base import Walk
+from syncd.sources.revento.decode import Batch, Decode
+from syncd.sources.revento.decode_places import decode_venues
+from syncd.sources.revento.decode_program import decode_event
+from syncd.sources.revento.faults import breach
+from syncd.wire.position import CursorAt, Position
+from syncd.wire.readers import BadValue, RowRejected, parse_row
+from syncd.wire.reply import Listing, Reply, read_listing, read_object
+
+EVENT = "/events/{event_id}"
+LOCATIONS = "/events/{event_id}/locations"
+# contracts/revento.md §9
+LARGEST_LIMIT = 50
+NO_LIMIT = 0  # the listing takes none
+# An empty page may have successors, but a listing that brings nothing new for this long never ends
+# (docs/faults.md 25, 27).
+MOST_BARREN_PAGES = 20
+# A cursor that is refused may say so with any of these (contracts/revento.md G4, docs/faults.md 32).
+_CURSOR_REFUSALS = {400, 404, 410, 422}
+
+
+class _Tree(msgspec.Struct):
+    venues: list[msgspec.Raw]
+
+
+async def walk_event(api: Api, installation: Installation, position: Position, page_size: int) -> AsyncGenerator[Page]:
+    """The event object, one call. Raises ContractBreach unless it is the installation's own event."""
+    reply = await api.get(EVENT)
+    yield _event_page(reply, installation)
+
+
+async def walk_locations(
+    api: Api, installation: Installation, position: Position, page_size: int
+) -> AsyncGenerator[Page]:
+    """The whole venue graph, one call, one page."""
+    reply = await api.get(LOCATIONS)
+    yield _locations_page(reply, installation.account)
+
+
+def walk_list(endpoint: str, decode: Decode) -> Walk:
+    """A listing that is promised whole in one reply; should one say `has_more` all the same, it is followed."""
+    return _ListingWalk(endpoint, decode, is_paged=False)
+
+
+def walk_pages(endpoint: str, decode: Decode) -> Walk:
+    """A paged listing, from the position to its end; the page size shrinks where the API finds a page too large.
+
+    Raises CursorRefused, with the page size to restart at, when the listing must be walked anew; PageTooLarge when
+    not even a single row fits; ContractBreach when the listing contradicts itself or never ends.
+    """
+    return _ListingWalk(endpoint, decode, is_paged=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _ListingWalk:
+    endpoint: str
+    decode: Decode
+    is_paged: bool
+
+    async def __call__(
+        self, api: Api, installation: Installation, position: Position, page_size: int
+    ) -> AsyncGenerator[Page]:
+        largest = min(page_size, LARGEST_LIMIT) if self.is_paged else NO_LIMIT
+        cursor, limit = _begin(self.endpoint, position, largest)
+        trail = _Trail(cursor)
+        while True:
+            reply, limit = await _fetch(api, self.endpoint, cursor, limit)
+            listing = read_listing(reply, paged=self.is_paged)
+            trail.note(reply, listing)
+            cursor = listing.next_cursor if listing.has_more is True else None
+            resume_at = cursor and CursorAt(cursor, reply.received_at, self.endpoint, limit, str(installation.grant_id))
+            yield _decode_rows(reply, listing, self.decode, installation.account).page(resume_at or None, limit or None)
+            if cursor is None:
+                return
+
+
+async def _fetch(api: Api, endpoint: str, cursor: str | None, limit: int) -> tuple[Reply, int]:
+    """The reply, and the page size that it was given for: halved until the page fits (contracts/revento.md §10)."""
+    while True:
+        try:
+            return await api.get(endpoint, _query(cursor, limit)), limit
+        except PageTooLarge as error:
+            if limit <= 1:
+                raise _unreadable(error, endpoint) from error
+            limit //= 2
+        except (CursorRefused, ContractBreach, NotFound) as error:
+            if cursor is None or error.status not in _CURSOR_REFUSALS:
+                raise
+            raise _refused(error, limit) from error
+
+
+class _Trail:
+    """What a walk has met, to notice that it goes in circles."""
+
+    def __init__(self, cursor: str | None) -> None:
+        self._cursors = {cursor}
+        self._digests = {_digest([])}
+        self._barren_pages = 0
+
+    def note(self, reply: Reply, listing: Listing) -> None:
+        """Raises ContractBreach when the next page is one that was already asked for, or nothing new has come for
+        long."""
+        if listing.has_more is not True:
+            return
+        if listing.next_cursor in self._cursors:
+            raise breach(reply, "$.next_cursor leads back to a page that was already read (a cursor loop)")
+        digest = _digest(listing.data)
+        self._barren_pages = self._barren_pages + 1 if digest in self._digests else 0
+        if self._barren_pages > MOST_BARREN_PAGES:
+            raise breach(
+                reply, f"{self._barren_pages} pages in a row brought nothing new, and still $.has_more is true"
+            )
+        self._cursors.add(listing.next_cursor)
+        self._digests.add(digest)
+
+
+def _begin(endpoint: str, position: Position, limit: int) -> tuple[str | None, int]:
+    match position:
+        case CursorAt(query=query) if query == endpoint:
+            return position.cursor, position.limit
+        case _:
+            return None, min(position.limit or limit, limit)
+
+
+def _query(cursor: str | None, limit: int) -> Mapping[str, str | int]:
+    asked: dict[str, str | int] = {"limit": limit} if limit else {}
+    return asked | ({"cursor": cursor} if cursor else {})
+
+
+def _decode_rows(reply: Reply, listing: Listing, decode: Decode, event_id: str) -> Batch:
+    batch = Batch(reply, event_id)
+    for index, raw in enumerate(listing.data):
+        fields = batch.read(raw, f"$.data[{index}]")
+        if fields is not None:
+            batch.add(fields, decode)
+    return batch
+
+
+def _locations_page(reply: Reply, event_id: str) -> Page:
+    batch = Batch(reply, event_id)
+    nodes = (batch.read(raw, f"$.venues[{index}]") for index, raw in enumerate(_read_venues(reply)))
+    decode_venues(batch, (node for node in nodes if node is not None))
+    return batch.page()
+
+
+def _read_venues(reply: Reply) -> list[msgspec.Raw]:
+    try:
+        return msgspec.json.decode(read_object(reply), type=_Tree).venues
+    except msgspec.ValidationError as error:
+        raise breach(reply, str(error)) from error
+
+
+def _event_page(reply: Reply, installation: Installation) -> Page:
+    bad_values: list[BadValue] = []
+    try:
+        change = decode_event(parse_row(read_object(reply), "$", bad_values), installation)
+    except RowRejected as error:
+        raise breach(reply, str(error)) from error
+    if change.row["event_id"] != installation.account:
+        raise breach(reply, "$.id names another event")
+    return Page(UUID(reply.request_id), (change,), None, bad_values=tuple(bad_values))
+
+
+def _digest(rows: list[msgspec.Raw]) -> bytes:
+    return blake2b(b"".join(map(bytes, rows)), digest_size=16).digest()
+
+
+def _refused(error: ApiError, limit: int) -> CursorRefused:
+    refused = CursorRefused(str(error), status=error.status, code=error.code, request_id=error.request_id)
+    refused.limit = limit or None
+    return refused
+
+
+def _unreadable(error: PageTooLarge, endpoint: str) -> PageTooLarge:
+    return PageTooLarge(
+        f"{endpoint} cannot be read: even its smallest page is larger than the API's 2 MB",
+        status=error.status,
+        code=error.code,
+        request_id=error.request_id,
+    )

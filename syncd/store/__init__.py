@@ -1,0 +1,1 @@
+"""The PostgreSQL side: the only opener of database connections."""

@@ -1,0 +1,75 @@
+"""Comments on all tables, and the `bi` views: each a SELECT in a file of its own, with a comment on itself and on each of its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.resources import files
+
+from sqlalchemy import Connection, MetaData, text
+
+from syncd.model import View
+
+
+def _select(name: str) -> str:
+    return (files("syncd.store") / "views" / f"{name}.sql").read_text()
+
+
+DATA_FRESHNESS = View(
+    "data_freshness",
+    _select("data_freshness"),
+    "How fresh each stream is: one row per installation and stream",
+    {
+        "installation": "Name of the installation",
+        "stream": "Name of the stream",
+        "last_certified_at": "All that the source held before this instant is in the tables; null: never yet",
+        "age_seconds": "Seconds since then; null: never yet",
+        "promised_seconds": "How old it may become",
+        "is_stale": "True: older than promised, or never certified",
+        "reason": "Why the last try did not certify the stream; null: it did, or there was none yet",
+        "last_tried_at": "When a run last ended the stream, either way",
+    },
+)
+API_HEADROOM = View(
+    "api_headroom",
+    _select("api_headroom"),
+    "Calls and what was left of the hourly budget: one row per installation, token and hour",
+    {
+        "installation": "Name of the installation",
+        "token_fingerprint": "Short name of the token; never the token",
+        "hour_at": "Start of the hour, UTC",
+        "calls": "Calls made in it",
+        "refused_calls": "Calls answered with 429",
+        "failed_calls": "Calls without a reply, or answered with 400 or more",
+        "rate_limit": "The hourly budget, as the last reply says",
+        "lowest_remaining": "The least that any reply said was left",
+        "last_remaining": "What the last reply said was left",
+        "last_reset_at": "When the last reply said it is whole again",
+    },
+)
+CONTROL_VIEWS = (DATA_FRESHNESS, API_HEADROOM)
+
+
+def create_views(connection: Connection, views: Iterable[View]) -> None:
+    """Create or replace the views with their comments; views that users have built on them stay."""
+    connection.execute(text("CREATE SCHEMA IF NOT EXISTS bi"))
+    connection.execute(text("COMMENT ON SCHEMA bi IS 'For BI tools: live rows, analysts'' names, no personal data'"))
+    for view in (*CONTROL_VIEWS, *views):
+        connection.exec_driver_sql(
+            f"CREATE OR REPLACE VIEW bi.{view.name} WITH (security_barrier) AS\n{view.select.replace('%', '%%')}"
+        )
+        _comment(connection, f"VIEW bi.{view.name}", view.comment)
+        for column, comment in view.columns.items():
+            _comment(connection, f"COLUMN bi.{view.name}.{column}", comment)
+
+
+def write_comments(connection: Connection, metadatas: Iterable[MetaData]) -> None:
+    """Comment every table and column as its definition does."""
+    for table in (table for metadata in metadatas for table in metadata.sorted_tables):
+        _comment(connection, f"TABLE {table}", table.comment or "")
+        for column in table.columns:
+            _comment(connection, f"COLUMN {table}.{column.name}", column.comment or "")
+
+
+def _comment(connection: Connection, target: str, comment: str) -> None:
+    quoted = comment.replace("'", "''").replace("%", "%%")
+    connection.exec_driver_sql(f"COMMENT ON {target} IS '{quoted}'")

@@ -1,0 +1,151 @@
+"""Writing a page's entities: read what is known of them, decide, write only what differs.
+
+Unchanged entities are not touched at all: no row version, no WAL. One hash covers an entity with all its parts, so
+one look-up decides for all of its tables.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from itertools import groupby
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Table
+
+from syncd.model import Change, Counts
+from syncd.store.database import Transaction
+from syncd.store.parts import apply_parts
+from syncd.store.statements import arrays, key_of, read_known, upsert_entities, written_columns
+from syncd.store.stubs import insert_missing_parents
+
+# Part of every hash: a release that stores more of a row raises it, and the next walk rewrites every row once.
+SCHEMA_VERSION = 1
+
+
+class Verdict(Enum):
+    """What becomes of one served row."""
+
+    INSERT = "inserted"
+    UPDATE = "updated"
+    UNCHANGED = "unchanged"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the table holds of an entity."""
+
+    content_hash: bytes | None
+    version: datetime | None
+    is_stub: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """A change with its key and the hash of its content."""
+
+    key: str
+    content_hash: bytes
+    change: Change
+
+
+def judge(known: Known | None, row: Keyed) -> Verdict:
+    """Decide on one row. An equal stamp does not make a row old: its content may still differ (docs/faults.md 40)."""
+    if known is None or known.is_stub:
+        return Verdict.INSERT
+    if known.content_hash == row.content_hash:
+        return Verdict.UNCHANGED
+    if known.version and row.change.version and row.change.version < known.version:
+        return Verdict.SUPERSEDED
+    return Verdict.UPDATE
+
+
+async def apply_changes(tx: Transaction, changes: Iterable[Change], request_id: UUID) -> Counts:
+    """Write the entities of one page inside the given transaction, and say what became of each."""
+    total = Counts()
+    written: list[Change] = []
+    for table, group in groupby(sorted(changes, key=_table_name), key=lambda change: change.table):
+        verdicts = await _judge_all(tx, table, [_keyed(change) for change in group])
+        changed = [row for row, verdict in verdicts if verdict in (Verdict.INSERT, Verdict.UPDATE)]
+        await _write(tx, table, changed, request_id)
+        written += [row.change for row in changed]
+        total += _count(verdict for _, verdict in verdicts)
+    await insert_missing_parents(tx, written)
+    return total
+
+
+def key_hashes(changes: Iterable[Change]) -> bytes:
+    """8 bytes for each row served, sorted: what a walk remembers of the keys it saw."""
+    names = (f"{change.table.name}/{key_of(change.table, change.row)}" for change in changes)
+    return b"".join(sorted(hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names))
+
+
+async def _judge_all(tx: Transaction, table: Table, rows: list[Keyed]) -> list[tuple[Keyed, Verdict]]:
+    known = await _read_known(tx, table, rows)
+    newest = _newest(rows)
+    return [
+        (row, judge(known.get(row.key), row) if newest[row.key] is row else Verdict.SUPERSEDED)
+        for row in sorted(rows, key=lambda row: row.key)
+    ]
+
+
+def _newest(rows: Iterable[Keyed]) -> Mapping[str, Keyed]:
+    """Of rows that repeat a key within one page the newest counts; of equals the last."""
+    newest: dict[str, Keyed] = {}
+    for row in rows:
+        rival = newest.get(row.key)
+        if rival is None or not _older(row.change, rival.change):
+            newest[row.key] = row
+    return newest
+
+
+def _older(change: Change, than: Change) -> bool:
+    return bool(change.version and than.version and change.version < than.version)
+
+
+async def _read_known(tx: Transaction, table: Table, rows: list[Keyed]) -> Mapping[str, Known]:
+    await tx.cursor.execute(read_known(table), [[row.key for row in rows]])
+    return {key: Known(*rest) for key, *rest in await tx.cursor.fetchall()}
+
+
+async def _write(tx: Transaction, table: Table, rows: list[Keyed], request_id: UUID) -> None:
+    """Parts first: a spell's lower bound is read from the entity as it was. Sorted by key, against deadlocks."""
+    if not rows:
+        return
+    await apply_parts(tx, table, [(row.key, row.change) for row in rows])
+    await tx.cursor.execute(
+        upsert_entities(table),
+        [
+            tx.now,
+            tx.run_id,
+            request_id,
+            *arrays(written_columns(table), (row.change.row for row in rows)),
+            [row.content_hash for row in rows],
+        ],
+    )
+
+
+def _keyed(change: Change) -> Keyed:
+    return Keyed(key_of(change.table, change.row), _content_hash(change), change)
+
+
+def _content_hash(change: Change) -> bytes:
+    parts = [(part.table.name, part.rows, getattr(part, "closes", True)) for part in change.parts]
+    canonical = msgspec.json.encode([SCHEMA_VERSION, change.row, parts, change.unmapped], order="deterministic")
+    return hashlib.blake2b(canonical, digest_size=16).digest()
+
+
+def _count(verdicts: Iterable[Verdict]) -> Counts:
+    tally = dict.fromkeys((verdict.value for verdict in Verdict), 0)
+    for verdict in verdicts:
+        tally[verdict.value] += 1
+    return Counts(**tally)
+
+
+def _table_name(change: Change) -> str:
+    return change.table.name

@@ -1,0 +1,140 @@
+"""The only opener of database connections: a pool for page transactions, an engine for control queries.
+
+The two never share a transaction. Nothing here relies on session state, so a transaction pooler may stand between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg_pool import AsyncConnectionPool
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection as ControlConnection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from syncd.errors import DatabaseError, LeaseLost
+from syncd.model import Lease, StreamKey
+
+CONNECT_TIMEOUT_S = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One fenced write transaction for one stream; `now` is its one instant, by the database's clock."""
+
+    cursor: AsyncCursor[tuple[Any, ...]]
+    stream: StreamKey
+    run_id: UUID
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Connections to one database. `lease_s` is how long a driver's claim lasts without a renewal."""
+
+    pool: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]
+    engine: AsyncEngine
+    lease_s: int
+
+    @asynccontextmanager
+    async def begin(self, lease: Lease, run_id: UUID, stream: str) -> AsyncIterator[Transaction]:
+        """A write transaction that commits only while `lease` is the newest claim. Raises LeaseLost, DatabaseError."""
+        with translated():
+            async with self.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
+                now = await self._fence(cursor, lease)
+                yield Transaction(cursor, StreamKey(lease.installation, stream), run_id, now)
+
+    @asynccontextmanager
+    async def control(self) -> AsyncIterator[ControlConnection]:
+        """A transaction for control queries, committed on leaving. Raises DatabaseError."""
+        with translated():
+            async with self.engine.begin() as connection:
+                yield connection
+
+    async def _fence(self, cursor: AsyncCursor[tuple[Any, ...]], lease: Lease) -> datetime:
+        """Lock the claim against a takeover until we commit.
+
+        The lock must not outlive a driver that stalls here, or nobody could take over from it: hence the timeout.
+        """
+        await cursor.execute(
+            "SELECT set_config('idle_in_transaction_session_timeout', %s, true)", [f"{self.lease_s * 1000 // 3}ms"]
+        )
+        await cursor.execute(
+            "SELECT transaction_timestamp() FROM syncd.leases WHERE installation = %s AND epoch = %s FOR SHARE",
+            [lease.installation, lease.epoch],
+        )
+        row = await cursor.fetchone()
+        if row is None:
+            raise LeaseLost(f"another driver has taken over {lease.installation}; nothing more was written")
+        now: datetime = row[0]
+        return now
+
+
+@asynccontextmanager
+async def open_database(
+    url: str, *, pool_size: int, lease_s: int, behind_pooler: bool = False
+) -> AsyncIterator[Database]:
+    """Connect, and disconnect on leaving. Raises DatabaseError when the server cannot be reached."""
+    with translated():
+        await _probe(url)
+    options: dict[str, Any] = {"prepare_threshold": None} if behind_pooler else {}
+
+    async def connect() -> AsyncConnection[tuple[Any, ...]]:
+        return await AsyncConnection.connect(url, connect_timeout=CONNECT_TIMEOUT_S, **options)
+
+    engine = create_async_engine(
+        "postgresql+psycopg://",
+        async_creator=connect,
+        pool_size=min(pool_size, 5),
+        pool_pre_ping=True,
+        hide_parameters=True,
+    )
+    pool = AsyncConnectionPool(
+        url,
+        open=False,
+        min_size=0,
+        max_size=pool_size,
+        kwargs=options | {"connect_timeout": CONNECT_TIMEOUT_S},
+        check=AsyncConnectionPool.check_connection,
+    )
+    try:
+        async with pool:
+            yield Database(pool, engine, lease_s)
+    finally:
+        await engine.dispose()
+
+
+async def _probe(url: str) -> None:
+    async with await AsyncConnection.connect(url, connect_timeout=CONNECT_TIMEOUT_S):
+        pass
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn a driver's error into a DatabaseError without its detail, which may hold rows (docs/faults.md 93)."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise _explain(error) from error
+    except DBAPIError as error:
+        raise _explain(error.orig if isinstance(error.orig, psycopg.Error) else psycopg.Error()) from error
+
+
+def _explain(error: psycopg.Error) -> DatabaseError:
+    if error.sqlstate is None:
+        return DatabaseError(
+            f"no connection to the database: {_first_line(error) or type(error).__name__}",
+            hint="is the server running and database.url right? `syncd db start` starts the embedded one",
+        )
+    return DatabaseError(f"the database refused: {error.diag.message_primary} (SQLSTATE {error.sqlstate})")
+
+
+def _first_line(error: psycopg.Error) -> str:
+    return str(error).strip().partition("\n")[0]

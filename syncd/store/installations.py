@@ -1,0 +1,110 @@
+"""The registry of installations, and what is promised of each of their streams."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import RowMapping, Select, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from syncd.errors import ConfigError
+from syncd.model import Installation, InstallationState, Tokens, Vault
+from syncd.store.database import Database
+from syncd.store.tables import installations, stream_status
+from syncd.store.tokens import token_row, write_event, write_tokens
+from syncd.wire.tokens import fingerprint
+
+_COLUMNS = [installations.columns[field.name] for field in fields(Installation)]
+
+
+async def add_installation(database: Database, vault: Vault, installation: Installation, tokens: Tokens) -> None:
+    """Add the installation, or replace its settings and credentials: either way under a new grant."""
+    row: dict[str, Any] = {column.name: getattr(installation, column.name) for column in _COLUMNS}
+    row |= {"scopes": list(installation.scopes), "grant_id": uuid4(), "state": "active", "state_reason": None}
+    stamped = row | {"updated_at": func.clock_timestamp()}
+    async with database.control() as control:
+        await control.execute(
+            insert(installations)
+            .values(stamped | {"created_at": func.clock_timestamp()})
+            .on_conflict_do_update(index_elements=["name"], set_=stamped)
+        )
+        await write_tokens(control, token_row(vault, installation.name, tokens))
+        await write_event(control, installation.name, "issued", fingerprint(tokens.access_token))
+
+
+async def list_installations(database: Database) -> list[Installation]:
+    """All installations, by name."""
+    return await _fetch(database, select(*_COLUMNS).order_by(installations.c.name))
+
+
+async def find_installation(database: Database, name: str) -> Installation:
+    """The installation of that name, or of which it is an unambiguous suffix. Raises ConfigError."""
+    everyone = await list_installations(database)
+    matches = [one for one in everyone if one.name == name] or [one for one in everyone if one.name.endswith(name)]
+    if len(matches) == 1:
+        return matches[0]
+    known = ", ".join(one.name for one in (matches or everyone)) or "none yet"
+    what = "ambiguous" if matches else "unknown"
+    raise ConfigError(f"installation {name!r} is {what}", hint=f"known installations: {known}")
+
+
+async def set_state(database: Database, name: str, state: InstallationState, reason: str | None) -> None:
+    """Change what the scheduler may do with the installation, and say why."""
+    async with database.control() as control:
+        await control.execute(
+            update(installations)
+            .where(installations.c.name == name)
+            .values(state=state, state_reason=reason, updated_at=func.clock_timestamp())
+        )
+
+
+async def promise(database: Database, name: str, intervals: Mapping[str, timedelta]) -> None:
+    """Set how fresh each stream shall be; written only where it differs."""
+    rows = [
+        {"installation": name, "stream": stream, "promised_seconds": int(interval.total_seconds())}
+        for stream, interval in intervals.items()
+    ]
+    statement = insert(stream_status).values(rows)
+    async with database.control() as control:
+        await control.execute(
+            statement.on_conflict_do_update(
+                index_elements=["installation", "stream"],
+                set_={"promised_seconds": statement.excluded.promised_seconds},
+                where=stream_status.c.promised_seconds != statement.excluded.promised_seconds,
+            )
+        )
+
+
+async def due_streams(database: Database, name: str) -> dict[str, float]:
+    """Seconds until each stream should be walked again, 0 or less when it is due.
+
+    A stream is walked again when nine tenths of its promise are used up, so that the walk itself fits into it.
+    A stream that was tried in vain waits a tenth of its promise before the next try.
+    """
+    async with database.control() as control:
+        rows = await control.execute(_DUE, {"installation": name})
+        return {stream: float(due_in_s) for stream, due_in_s in rows}
+
+
+_DUE = text("""
+    SELECT stream, greatest(
+        coalesce(extract(epoch FROM last_certified_at + promised_seconds * interval '0.9 s' - clock_timestamp()), 0),
+        CASE WHEN status <> 'certified'
+             THEN extract(epoch FROM last_tried_at + promised_seconds * interval '0.1 s' - clock_timestamp())
+             ELSE 0 END)
+    FROM syncd.stream_status WHERE installation = :installation
+""")
+
+
+async def _fetch(database: Database, statement: Select[Any]) -> list[Installation]:
+    async with database.control() as control:
+        return [_read(row) for row in (await control.execute(statement)).mappings()]
+
+
+def _read(row: RowMapping) -> Installation:
+    values = {column.name: row[column.name] for column in _COLUMNS}
+    return Installation(**values | {"scopes": tuple(row["scopes"])})

@@ -1,0 +1,101 @@
+"""The request record: every attempt of every call, stored with the page it brought or at the end of its run."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncCursor
+from sqlalchemy import text
+
+from syncd.model import Limits, RequestRecord
+from syncd.store.database import Database
+
+_INSERT = """
+    INSERT INTO syncd.requests (request_id, run_id, installation, endpoint, sent_at, ended_at, duration_ms, status,
+        error_code, bytes, rate_limit, rate_remaining, rate_reset_at, token_fingerprint, server_request_id)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    ON CONFLICT (request_id) DO NOTHING
+"""
+
+
+class PendingRequests:
+    """`model.RequestLog`: attempts that are not stored yet, oldest first."""
+
+    def __init__(self) -> None:
+        self._records: deque[RequestRecord] = deque()
+        self.made = 0
+
+    def append(self, record: RequestRecord) -> None:
+        """Keep the record until `settle`."""
+        self._records.append(record)
+        self.made += 1
+
+    def pending(self) -> tuple[RequestRecord, ...]:
+        """What is to be stored with the next transaction."""
+        return tuple(self._records)
+
+    def settle(self, stored: Iterable[RequestRecord]) -> None:
+        """Forget what a committed transaction has stored."""
+        for _ in stored:
+            self._records.popleft()
+
+
+async def write_requests(
+    cursor: AsyncCursor[tuple[Any, ...]], installation: str, run_id: UUID | None, records: Iterable[RequestRecord]
+) -> None:
+    """Store attempts inside the given transaction; one that is stored already is left alone."""
+    rows = [_row(record, installation, run_id) for record in records]
+    if rows:
+        await cursor.executemany(_INSERT, rows)
+
+
+async def store_requests(database: Database, installation: str, run_id: UUID | None, records: PendingRequests) -> None:
+    """Store what is pending in a transaction of its own: what was asked is a fact, whoever holds the lease."""
+    pending = records.pending()
+    async with database.pool.connection() as connection, connection.cursor() as cursor:
+        await write_requests(cursor, installation, run_id, pending)
+    records.settle(pending)
+
+
+async def spent_ages_s(database: Database, installation: str, now: datetime, *, lost: int) -> list[float]:
+    """How long ago each call of the last hour was answered, plus `lost` calls that nobody may have written down."""
+    async with database.control() as control:
+        rows = await control.execute(
+            text("""
+                SELECT coalesce(ended_at, sent_at + duration_ms * interval '1 ms') FROM syncd.requests
+                WHERE installation = :installation AND sent_at > CAST(:now AS timestamptz) - interval '2 hours'
+            """),
+            {"installation": installation, "now": now},
+        )
+        ages = [(now - ended_at).total_seconds() for (ended_at,) in rows]
+    return [max(age_s, 0.0) for age_s in ages] + [0.0] * lost
+
+
+def lost_calls(limits: Limits, *, after_crash: bool) -> int:
+    """As many calls as may have been under way when the last driver was cut off."""
+    return limits.in_flight if after_crash else 0
+
+
+def _row(record: RequestRecord, installation: str, run_id: UUID | None) -> list[Any]:
+    headroom = record.headroom
+    return [
+        record.request_id,
+        run_id,
+        installation,
+        record.endpoint,
+        record.sent_at,
+        record.ended_at,
+        record.duration_ms,
+        record.status,
+        record.error_code,
+        record.bytes,
+        headroom.limit,
+        headroom.remaining,
+        headroom.reset_at,
+        record.token_fingerprint,
+        record.server_request_id,
+    ]

@@ -1,0 +1,135 @@
+"""Token pairs at rest: ciphertext only, each change fenced by the lease and noted in `token_events`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from syncd.errors import LeaseLost
+from syncd.model import Lease, Tokens, Vault
+from syncd.store.database import Database
+from syncd.store.tables import credentials, installations, token_events
+from syncd.wire.tokens import fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTokens:
+    """`model.TokenStore` for the driver that holds `lease`."""
+
+    database: Database
+    vault: Vault
+    lease: Lease
+
+    async def load(self) -> Tokens:
+        """The newest pair. Raises ConfigError when it does not open."""
+        async with self.database.control() as control:
+            row = (
+                await control.execute(
+                    select(credentials, installations.c.scopes)
+                    .join(installations, installations.c.name == credentials.c.installation)
+                    .where(credentials.c.installation == self.lease.installation)
+                )
+            ).one()
+        return Tokens(
+            access_token=self._open("access_token", row.access_token),
+            refresh_token=None if row.refresh_token is None else self._open("refresh_token", row.refresh_token),
+            access_expires_at=row.access_expires_at,
+            refresh_expires_at=row.refresh_expires_at,
+            scopes=tuple(row.scopes),
+        )
+
+    async def intend(self, refresh_token: str) -> None:
+        """Note, durably, that this refresh token is about to be spent."""
+        async with self.database.control() as control:
+            await self._fence(control)
+            await control.execute(self._mine().values(intent_at=func.clock_timestamp()))
+            await write_event(control, self.lease.installation, "refreshing", fingerprint(refresh_token))
+
+    async def save(self, tokens: Tokens) -> None:
+        """Replace the pair and close the intent; committed when this returns."""
+        async with self.database.control() as control:
+            await self._fence(control)
+            await write_tokens(control, token_row(self.vault, self.lease.installation, tokens))
+            await self._narrow_scopes(control, tokens)
+            await write_event(control, self.lease.installation, "refreshed", fingerprint(tokens.access_token))
+
+    async def refuse(self, code: str) -> None:
+        """Note that the grant is dead: the installation waits for a person."""
+        async with self.database.control() as control:
+            await self._fence(control)
+            await control.execute(self._mine().values(intent_at=None))
+            await control.execute(
+                update(installations)
+                .where(installations.c.name == self.lease.installation)
+                .values(state="needs_consent", state_reason=code, updated_at=func.clock_timestamp())
+            )
+            await write_event(control, self.lease.installation, "refused", None, code)
+
+    def _open(self, column: str, sealed: bytes) -> str:
+        return self.vault.open(sealed, place(self.lease.installation, column))
+
+    def _mine(self) -> Any:
+        return update(credentials).where(credentials.c.installation == self.lease.installation)
+
+    async def _narrow_scopes(self, control: AsyncConnection, tokens: Tokens) -> None:
+        if tokens.scopes:
+            await control.execute(
+                update(installations)
+                .where(installations.c.name == self.lease.installation)
+                .values(scopes=list(tokens.scopes))
+            )
+
+    async def _fence(self, control: AsyncConnection) -> None:
+        claim = await control.execute(
+            text("SELECT 1 FROM syncd.leases WHERE installation = :installation AND epoch = :epoch FOR SHARE"),
+            {"installation": self.lease.installation, "epoch": self.lease.epoch},
+        )
+        if claim.first() is None:
+            raise LeaseLost(f"another driver has taken over {self.lease.installation}; its tokens are left alone")
+
+
+def place(installation: str, column: str) -> str:
+    """What a ciphertext is bound to."""
+    return f"credentials:{installation}:{column}"
+
+
+def token_row(vault: Vault, installation: str, tokens: Tokens) -> dict[str, Any]:
+    """The row that stores a pair; an open intent is closed by it."""
+    refresh = tokens.refresh_token
+    return {
+        "installation": installation,
+        "access_token": vault.seal(tokens.access_token, place(installation, "access_token")),
+        "refresh_token": None if refresh is None else vault.seal(refresh, place(installation, "refresh_token")),
+        "access_fingerprint": fingerprint(tokens.access_token),
+        "refresh_fingerprint": None if refresh is None else fingerprint(refresh),
+        "access_expires_at": tokens.access_expires_at,
+        "refresh_expires_at": tokens.refresh_expires_at,
+        "intent_at": None,
+        "updated_at": func.clock_timestamp(),
+    }
+
+
+async def write_tokens(control: AsyncConnection, row: dict[str, Any]) -> None:
+    """Store a pair inside the given transaction."""
+    await control.execute(
+        upsert(credentials).values(row).on_conflict_do_update(index_elements=["installation"], set_=row)
+    )
+
+
+async def write_event(
+    control: AsyncConnection, installation: str, kind: str, token_fingerprint: str | None, detail: str | None = None
+) -> None:
+    """Note what happened to a token, never the token."""
+    await control.execute(
+        insert(token_events).values(
+            installation=installation,
+            happened_at=func.clock_timestamp(),
+            kind=kind,
+            token_fingerprint=token_fingerprint,
+            detail=detail,
+        )
+    )

@@ -1,0 +1,164 @@
+"""Walks: opened or resumed, kept page by page in the ledger, and closed by a certificate or abandoned.
+
+Every function here works inside a fenced transaction that the caller has begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from uuid import UUID, uuid4
+
+from syncd.model import Counts, Page
+from syncd.store.changes import key_hashes
+from syncd.store.database import Transaction
+from syncd.wire.position import CursorAt, Position, Start, decode, encode, usable
+
+_HASH_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """One way through a listing. `page_number` is the last page stored, 0 before the first."""
+
+    walk_id: UUID
+    generation: int
+    page_number: int
+    position: Position
+
+    def turned(self, position: Position) -> Walk:
+        """The walk after one more page."""
+        return replace(self, page_number=self.page_number + 1, position=position)
+
+
+async def open_walk(tx: Transaction, *, grant: str) -> Walk:
+    """Resume the stream's open walk where its last page left it, or begin one at the first page."""
+    position = usable(await load_position(tx), now=tx.now, grant=grant)
+    walk = await _open_one(tx, position)
+    if walk and (isinstance(position, CursorAt) or walk.page_number == 0):
+        return walk
+    if walk:
+        await abandon_walk(tx, walk, "its position is too old or was issued to another grant")
+    return await begin_walk(tx, position, generation=walk.generation + 1 if walk else 1)
+
+
+async def begin_walk(tx: Transaction, position: Position, *, generation: int) -> Walk:
+    """Begin a walk at the first page; the stream must have no open one."""
+    start = position if isinstance(position, Start) else Start(limit=position.limit)
+    walk = Walk(uuid4(), generation, 0, start)
+    await tx.cursor.execute(
+        """INSERT INTO syncd.walks (walk_id, installation, stream, generation, outcome, run_id, started_at)
+           VALUES (%s, %s, %s, %s, 'open', %s, %s)""",
+        [walk.walk_id, *tx.stream, generation, tx.run_id, tx.now],
+    )
+    await save_position(tx, start)
+    return walk
+
+
+async def abandon_walk(tx: Transaction, walk: Walk, reason: str) -> None:
+    """Close a walk without a certificate; its rows stay."""
+    await tx.cursor.execute(
+        "UPDATE syncd.walks SET outcome = 'abandoned', reason = %s, ended_at = %s WHERE walk_id = %s",
+        [reason, tx.now, walk.walk_id],
+    )
+
+
+async def abandon_open_walk(tx: Transaction) -> None:
+    """Forget where the stream stands, so that its next walk begins at the first page."""
+    await tx.cursor.execute(
+        """UPDATE syncd.walks SET outcome = 'abandoned', reason = 'begun anew by hand', ended_at = %s
+           WHERE installation = %s AND stream = %s AND outcome = 'open'""",
+        [tx.now, *tx.stream],
+    )
+    await save_position(tx, Start())
+
+
+async def load_position(tx: Transaction) -> Position:
+    """Where the stream goes on; `Start` when nothing is stored."""
+    await tx.cursor.execute("SELECT position FROM syncd.positions WHERE installation = %s AND stream = %s", tx.stream)
+    row = await tx.cursor.fetchone()
+    return decode(row[0]) if row else Start()
+
+
+async def save_position(tx: Transaction, position: Position) -> None:
+    """Where the stream goes on once this transaction has committed."""
+    await tx.cursor.execute(
+        """INSERT INTO syncd.positions (installation, stream, position, saved_at) VALUES (%s, %s, %s, %s)
+           ON CONFLICT (installation, stream)
+           DO UPDATE SET position = EXCLUDED.position, saved_at = EXCLUDED.saved_at""",
+        [*tx.stream, encode(position), tx.now],
+    )
+
+
+async def record_page(tx: Transaction, walk: Walk, page: Page, counts: Counts) -> None:
+    """Enter the page into the ledger. The database refuses books that do not balance."""
+    await tx.cursor.execute(
+        """INSERT INTO syncd.walk_pages (walk_id, page_number, request_id, run_id, seen, inserted, updated, unchanged,
+               superseded, rejected, quarantined_values, key_hashes, committed_at)
+           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+        [
+            walk.walk_id,
+            walk.page_number + 1,
+            page.request_id,
+            tx.run_id,
+            len(page.changes) + len(page.rejected),
+            counts.inserted,
+            counts.updated,
+            counts.unchanged,
+            counts.superseded,
+            counts.rejected,
+            counts.quarantined_values,
+            key_hashes(page.changes),
+            tx.now,
+        ],
+    )
+    await tx.cursor.execute("UPDATE syncd.runs SET heartbeat_at = %s WHERE run_id = %s", [tx.now, tx.run_id])
+
+
+async def certify(tx: Transaction, walk: Walk, *, limit: int | None) -> None:
+    """Close a complete walk with its certificate, in the transaction of its last page. Only this turns a stream green.
+
+    `limit` is the page size that the next walk should begin with, None for the configured one.
+    """
+    distinct = await _count_distinct(tx, walk)
+    await tx.cursor.execute(_CERTIFY, [tx.now, distinct, distinct, walk.walk_id])
+    await tx.cursor.execute(_TURN_GREEN, [walk.walk_id, *tx.stream])
+    await save_position(tx, Start(limit=limit))
+
+
+_CERTIFY = """
+    UPDATE syncd.walks AS walk
+    SET outcome = 'certified', ended_at = %s, pages = ledger.pages, rows = ledger.rows, distinct_keys = %s,
+        duplicates = ledger.rows - ledger.rejected - %s, rejected = ledger.rejected,
+        first_request_id = ledger.request_ids[1], last_request_id = ledger.request_ids[ledger.pages]
+    FROM (SELECT walk_id, count(*) AS pages, sum(seen) AS rows, sum(rejected) AS rejected,
+              array_agg(request_id ORDER BY page_number) AS request_ids
+          FROM syncd.walk_pages WHERE walk_id = %s GROUP BY walk_id) AS ledger
+    WHERE walk.walk_id = ledger.walk_id
+"""
+_TURN_GREEN = """
+    UPDATE syncd.stream_status AS status
+    SET last_certified_at = walk.started_at, last_walk_id = walk.walk_id
+    FROM syncd.walks AS walk
+    WHERE walk.walk_id = %s AND status.installation = %s AND status.stream = %s
+"""
+
+
+async def _count_distinct(tx: Transaction, walk: Walk) -> int:
+    await tx.cursor.execute("SELECT key_hashes FROM syncd.walk_pages WHERE walk_id = %s", [walk.walk_id])
+    return len({key for (hashes,) in await tx.cursor.fetchall() for key in _split(hashes)})
+
+
+def _split(hashes: bytes) -> Iterator[bytes]:
+    return (hashes[start : start + _HASH_BYTES] for start in range(0, len(hashes), _HASH_BYTES))
+
+
+async def _open_one(tx: Transaction, position: Position) -> Walk | None:
+    await tx.cursor.execute(
+        """SELECT walk_id, generation,
+                  coalesce((SELECT max(page_number) FROM syncd.walk_pages AS page WHERE page.walk_id = walk.walk_id), 0)
+           FROM syncd.walks AS walk WHERE installation = %s AND stream = %s AND outcome = 'open'""",
+        tx.stream,
+    )
+    row = await tx.cursor.fetchone()
+    return None if row is None else Walk(row[0], row[1], row[2], position)

@@ -1,0 +1,99 @@
+"""One round of one installation: its streams in order, and what a failure of one means for the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from structlog.contextvars import bound_contextvars
+
+from syncd.errors import ApiError, CursorRefused, NeedsAuthorization, ScopeMissing, SyncdError, TokenRefused
+from syncd.logs import get_logger
+from syncd.model import Api
+from syncd.sources.base import Stream
+from syncd.store.installations import set_state
+from syncd.store.requests import write_requests
+from syncd.store.runs import StreamResult, end_stream
+from syncd.store.walks import abandon_walk, begin_walk, open_walk
+from syncd.sync.run import Run
+from syncd.sync.stream import sync_stream
+from syncd.wire.position import Start
+
+# A server that refuses its own fresh cursors twice will refuse the third: report it, do not loop.
+MAX_RESTARTS = 2
+
+log = get_logger(__name__)
+
+
+async def sync_installation(streams: Iterable[Stream], api: Api, run: Run) -> list[StreamResult]:
+    """Walk the streams in their order; one that fails does not stop the next, a dead token stops them all.
+
+    Raises LeaseLost and DatabaseError: then nothing more can be written.
+    """
+    results: list[StreamResult] = []
+    refusal: SyncdError | None = None
+    for stream in streams:
+        with bound_contextvars(stream=stream.name):
+            made_before = run.requests.made
+            result, refusal = await _try_stream(stream, api, run, refusal)
+            results.append(await _end(replace(result, requests=run.requests.made - made_before), run))
+    if refusal is not None:
+        await set_state(run.database, run.installation.name, "needs_consent", str(refusal))
+    return results
+
+
+async def _try_stream(
+    stream: Stream, api: Api, run: Run, refusal: SyncdError | None
+) -> tuple[StreamResult, SyncdError | None]:
+    """What became of the stream, and the refusal that stops the streams behind it, if there is one."""
+    if refusal is not None:
+        return _failed(stream, "failed", refusal), refusal
+    if stream.scope not in run.installation.scopes:
+        return StreamResult(stream.name, "skipped", f"scope_missing: {stream.scope} was not granted"), None
+    try:
+        await _with_restarts(stream, api, run)
+    except ScopeMissing as error:
+        return _failed(stream, "skipped", error), None
+    except CursorRefused as error:
+        return _failed(stream, "incomplete", error), None
+    except (TokenRefused, NeedsAuthorization) as error:
+        return _failed(stream, "failed", error), error
+    except ApiError as error:
+        return _failed(stream, "failed", error), None
+    return StreamResult(stream.name, "certified"), None
+
+
+async def _with_restarts(stream: Stream, api: Api, run: Run) -> None:
+    """Walk the stream; a walk whose cursor the server refuses begins anew, at the page size that the server bears."""
+    for restart in range(MAX_RESTARTS + 1):
+        try:
+            return await sync_stream(stream, api, run)
+        except CursorRefused as error:
+            await _begin_anew(stream, run, error)
+            log.warning("walk_restarted", reason=str(error), restart=restart + 1)
+            if restart == MAX_RESTARTS:
+                raise
+    return None
+
+
+async def _begin_anew(stream: Stream, run: Run, error: CursorRefused) -> None:
+    async with run.database.begin(run.lease, run.run_id, stream.name) as tx:
+        walk = await open_walk(tx, grant=str(run.installation.grant_id))
+        await abandon_walk(tx, walk, str(error))
+        await begin_walk(tx, Start(limit=error.limit), generation=walk.generation + 1)
+
+
+async def _end(result: StreamResult, run: Run) -> StreamResult:
+    requests = run.requests.pending()
+    async with run.database.begin(run.lease, run.run_id, result.stream) as tx:
+        await write_requests(tx.cursor, run.installation.name, run.run_id, requests)
+        ended = await end_stream(tx, result)
+    run.requests.settle(requests)
+    log.info("stream_ended", status=ended.status, reason=ended.reason, pages=ended.pages, rows=ended.counts.seen)
+    return replace(ended, exit_code=result.exit_code)
+
+
+def _failed(stream: Stream, status: str, error: SyncdError) -> StreamResult:
+    return StreamResult(
+        stream.name, status, str(error), error_code=getattr(error, "code", None), exit_code=error.exit_code
+    )

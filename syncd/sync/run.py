@@ -1,0 +1,35 @@
+"""What one round of one installation carries with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from syncd.model import Counts, Installation, Lease
+from syncd.store.database import Database
+from syncd.store.requests import PendingRequests
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A page that has just been committed."""
+
+    installation: str
+    stream: str
+    page_number: int
+    rows: int
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One round: who drives what, under which lease, and who is told of each page."""
+
+    run_id: UUID
+    installation: Installation
+    lease: Lease
+    database: Database
+    requests: PendingRequests
+    page_size: int
+    note: Callable[[Progress], None]

@@ -1,0 +1,69 @@
+"""Copying one stream: the straight way that everything else serves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TypeVar
+
+from syncd.model import Api, Counts, Page
+from syncd.sources.base import Stream
+from syncd.store.changes import apply_changes
+from syncd.store.database import Transaction
+from syncd.store.quarantine import quarantine
+from syncd.store.requests import write_requests
+from syncd.store.walks import Walk, certify, open_walk, record_page, save_position
+from syncd.sync.run import Progress, Run
+
+T = TypeVar("T")
+
+
+async def sync_stream(stream: Stream, api: Api, run: Run) -> None:
+    """Copy one stream and certify it. After any crash the saved position resumes without losing or doubling a row.
+
+    Raises the ApiError that ended the walk, LeaseLost when another driver has taken over, DatabaseError.
+    """
+    async with run.database.begin(run.lease, run.run_id, stream.name) as tx:
+        walk = await open_walk(tx, grant=str(run.installation.grant_id))
+    async with aclosing(one_ahead(stream.walk(api, run.installation, walk.position, run.page_size))) as pages:
+        async for page in pages:
+            requests = run.requests.pending()
+            async with run.database.begin(run.lease, run.run_id, stream.name) as tx:  # one page, one transaction
+                counts = await _apply_page(tx, page)
+                await record_page(tx, walk, page, counts)
+                await write_requests(tx.cursor, run.installation.name, run.run_id, requests)
+                walk = await _move_on(tx, walk, page, run.page_size)
+            run.requests.settle(requests)
+            run.note(Progress(run.installation.name, stream.name, walk.page_number, len(page.changes), counts))
+
+
+async def _apply_page(tx: Transaction, page: Page) -> Counts:
+    await apply_changes(tx, page.shared, page.request_id)
+    counts = await apply_changes(tx, page.changes, page.request_id)
+    await quarantine(tx, page.request_id, page.rejected)
+    new_bad_values = await quarantine(tx, page.request_id, page.bad_values)
+    return counts + Counts(rejected=len(page.rejected), quarantined_values=new_bad_values)
+
+
+async def _move_on(tx: Transaction, walk: Walk, page: Page, page_size: int) -> Walk:
+    """Save where a crash would resume; behind the last page there is only the certificate."""
+    if page.resume_at is not None:
+        await save_position(tx, page.resume_at)
+        return walk.turned(page.resume_at)
+    shrunk = page.limit if page.limit is not None and page.limit < page_size else None
+    await certify(tx, walk, limit=shrunk)
+    return walk.turned(walk.position)
+
+
+async def one_ahead(items: AsyncGenerator[T]) -> AsyncGenerator[T]:
+    """The same items, the next one being fetched while the caller works on the last."""
+    async with aclosing(items):
+        upcoming = asyncio.ensure_future(anext(items, None))
+        try:
+            while (item := await upcoming) is not None:
+                upcoming = asyncio.ensure_future(anext(items, None))
+                yield item
+        finally:
+            upcoming.cancel()
+            await asyncio.wait([upcoming])

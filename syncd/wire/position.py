@@ -1,0 +1,58 @@
+"""Where a walk stands, with everything that limits how long that is worth anything.
+
+A duplicate is free, a skip is for ever: whatever is in doubt becomes `Start`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+# A cursor is promised for 24 h from its issue; one hour is left for the walk itself (contracts/revento.md §9).
+CURSOR_LIFE = timedelta(hours=23)
+
+
+class Start(msgspec.Struct, frozen=True, tag="start"):
+    """The first page. `limit` is the page size that the last walk had to shrink to, if it had to."""
+
+    limit: int | None = None
+
+
+class CursorAt(msgspec.Struct, frozen=True, tag="cursor"):
+    """The page behind an opaque cursor, valid for the query and the grant it was issued to."""
+
+    cursor: str
+    issued_at: datetime
+    query: str
+    limit: int
+    grant: str
+
+
+Position = Start | CursorAt
+
+
+def encode(position: Position) -> str:
+    """The position as a JSON document, for `decode` in this or a later version."""
+    return msgspec.json.encode(position).decode()
+
+
+def decode(document: str) -> Position:
+    """Read what `encode` wrote; a form that this version does not know is `Start`."""
+    try:
+        return msgspec.json.decode(document, type=Start | CursorAt)
+    except msgspec.MsgspecError:
+        return Start()
+
+
+def usable(position: Position, *, now: datetime, grant: str) -> Position:
+    """The position itself, or `Start` when it is too old, from the future, or was issued to another grant.
+
+    The page size survives: if the server had us shrink it, it would do so again.
+    """
+    if isinstance(position, Start):
+        return position
+    age = now - position.issued_at
+    if position.grant == grant and timedelta(0) <= age < CURSOR_LIFE:
+        return position
+    return Start(limit=position.limit)

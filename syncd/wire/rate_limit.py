@@ -1,0 +1,69 @@
+"""What a reply says of the hourly budget, and how long it tells us to wait (contracts/revento.md §8, C9)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+MAX_RETRY_AFTER_S = 3600.0
+_WHOLE = re.compile(r"[0-9]{1,10}\Z", re.ASCII)
+# Below this a reset is seconds from now, above it seconds since 1970 (docs/faults.md 61).
+_EPOCH_FROM = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Headroom:
+    """The hourly budget as the server sees it; each part may be missing. It says nothing of burst and flight."""
+
+    limit: int | None = None
+    remaining: int | None = None
+    reset_at: datetime | None = None
+
+
+def read_headroom(headers: Mapping[str, str], *, received_at: datetime) -> Headroom:
+    """Read `X-RateLimit-*`; what is missing or garbage is None."""
+    return Headroom(
+        limit=_whole(headers.get("x-ratelimit-limit")),
+        remaining=_whole(headers.get("x-ratelimit-remaining")),
+        reset_at=_reset(_whole(headers.get("x-ratelimit-reset")), received_at),
+    )
+
+
+def read_retry_after(headers: Mapping[str, str], *, received_at: datetime) -> float | None:
+    """Seconds to wait, between 0 and an hour, from whole seconds or an HTTP date; None when missing or garbage."""
+    text = headers.get("retry-after", "").strip()
+    seconds: float | None = _whole(text)
+    if seconds is None:
+        seconds = _seconds_until(text, headers.get("date"), received_at)
+    return None if seconds is None else min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text is not None and _WHOLE.match(text.strip()) else None
+
+
+def _reset(value: int | None, received_at: datetime) -> datetime | None:
+    if value is None:
+        return None
+    if value < _EPOCH_FROM:
+        return received_at + timedelta(seconds=value)
+    return datetime.fromtimestamp(value, UTC)
+
+
+def _seconds_until(text: str, date: str | None, received_at: datetime) -> float | None:
+    """An HTTP date is on the server's clock, so it is held against the server's own `Date` where there is one."""
+    until = _http_date(text)
+    if until is None:
+        return None
+    return (until - (_http_date(date or "") or received_at)).total_seconds()
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        stamp = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)

@@ -1,0 +1,90 @@
+"""A reply as bytes, and the two shapes every listing and error comes in (contracts/revento.md §7, §9, §11)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from syncd.errors import ContractBreach
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One HTTP reply, whole: header names in lower case, the body decoded from its transfer and content codings."""
+
+    request_id: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    received_at: datetime
+
+    @property
+    def media_type(self) -> str:
+        """The media type without its parameters, in lower case; empty when there is none."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+class ErrorEnvelope(msgspec.Struct):
+    """`{"error", "message", "request_id"}`; a code may add fields, which are ignored."""
+
+    error: str
+    message: str = ""
+    request_id: str | None = None
+
+
+class Listing(msgspec.Struct):
+    """A page of a listing; rows stay undecoded, so that one bad row does not lose the page."""
+
+    data: list[msgspec.Raw]
+    next_cursor: str | None = None
+    has_more: bool | msgspec.UnsetType = msgspec.UNSET  # never sent by /roles, /threads, /registration-waves
+
+
+def read_error(reply: Reply) -> ErrorEnvelope | None:
+    """The error envelope, or None when the body is something else (a proxy's HTML, nothing at all)."""
+    try:
+        return msgspec.json.decode(reply.body, type=ErrorEnvelope)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def read_listing(reply: Reply, *, paged: bool) -> Listing:
+    """One page of a listing.
+
+    A paged listing must say `has_more`, and where it promises more it must say how to get there; a reply
+    that does not is a contract breach, never the end of the walk.
+    """
+    listing = _decode(reply, Listing)
+    if paged and listing.has_more is msgspec.UNSET:
+        raise _breach(reply, "$.has_more is missing")
+    if listing.has_more is True and not listing.next_cursor:
+        raise _breach(reply, "$.has_more is true but $.next_cursor is empty")
+    return listing
+
+
+def read_object(reply: Reply) -> msgspec.Raw:
+    """A single JSON object, undecoded."""
+    _decode(reply, dict[str, msgspec.Raw])
+    return msgspec.Raw(reply.body)
+
+
+def _decode(reply: Reply, shape: type[T]) -> T:
+    try:
+        return msgspec.json.decode(reply.body, type=shape)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _breach(reply, str(error)) from error
+
+
+def _breach(reply: Reply, what: str) -> ContractBreach:
+    return ContractBreach(
+        f"the reply is not what the API promises: {what}",
+        status=reply.status,
+        code="contract_breach",
+        request_id=reply.request_id,
+    )

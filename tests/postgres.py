@@ -1,0 +1,103 @@
+"""PostgreSQL for the tests: one server for a session, one database for a test, cloned from a template."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
+
+from syncd.store import embedded
+from syncd.store.embedded.locks import try_lock
+
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FOLDER_PREFIX = "syncd-tests-"
+
+
+@contextmanager
+def session_server() -> Iterator[str]:
+    """The URL of a server's administrator: SYNCD_TEST_DATABASE_URL, else a server that ends with the block.
+
+    Each xdist worker has its own.
+    """
+    if url := os.environ.get("SYNCD_TEST_DATABASE_URL"):
+        yield url
+    else:
+        with homes_folder() as folder:
+            yield embedded.start(folder / "home", options=FAST).url
+
+
+@contextmanager
+def homes_folder() -> Iterator[Path]:
+    """A folder for home directories, whose servers are stopped after the block.
+
+    The server's account can enter it (pytest's own folders are 0700 as root). What a session that was killed has
+    left behind is removed by the next one.
+    """
+    _remove_leftovers()
+    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
+    folder.chmod(0o711)
+    mark = _mark_as_used(folder)
+    try:
+        yield folder
+    finally:
+        _remove(folder)
+        os.close(mark)
+
+
+def _mark_as_used(folder: Path) -> int:
+    """Lock `folder`/session as long as this process lives. It appears locked, by a rename."""
+    mark = try_lock(folder / "session.new")
+    assert mark is not None
+    (folder / "session.new").rename(folder / "session")
+    return mark
+
+
+def _remove_leftovers() -> None:
+    for mark_path in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*/session"):
+        with suppress(FileNotFoundError):  # another session may be removing it
+            if mark_path.stat().st_uid == os.geteuid() and (mark := try_lock(mark_path)) is not None:
+                _remove(mark_path.parent)
+                os.close(mark)
+
+
+def _remove(folder: Path) -> None:
+    for lock in folder.glob("**/postgres.alive"):
+        embedded.stop(lock.parent)
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def temporary_database(admin: psycopg.Connection, url: str, template: str = "template0") -> Iterator[str]:
+    """The URL of a new database, a copy of `template`, which is dropped after the block whoever is connected."""
+    name = f"syncd_test_{secrets.token_hex(6)}"
+    # Without fsync a copy of the files takes 15 ms, the default strategy (through the log) 70 ms.
+    database, source = sql.Identifier(name), sql.Identifier(template)
+    admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(database, source))
+    try:
+        yield urlsplit(url)._replace(path=f"/{name}").geturl()
+    finally:
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
+
+
+@contextmanager
+def template_database(admin: psycopg.Connection, url: str) -> Iterator[str]:
+    """The name of a database that holds what `prepare_template` makes."""
+    with temporary_database(admin, url) as template_url:
+        prepare_template(template_url)
+        yield urlsplit(template_url).path.lstrip("/")
+
+
+def prepare_template(url: str) -> None:
+    """Migrate an empty database to the newest schema. Without migrations it stays empty."""
+    if importlib.util.find_spec("syncd.store.migrate"):
+        importlib.import_module("syncd.store.migrate").upgrade(url)
