@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, SettingsConfigDict
 
 from syncd.bind import CONFIG_VARIABLE, DEFAULT_BIND, config_file, read_toml
+from syncd.config_types import Address, BaseUrl, DatabaseUrl, Duration, ProxyUrl, Secret, show_duration
 from syncd.errors import ConfigError
 
 PREFIX = "SYNCD_"
@@ -84,7 +85,7 @@ class Revento(Group):
     client_id: str | None = None
     client_secret: Secret = None
     integration_id: str | None = None
-    page_size: int = Field(default=50, ge=1, le=50)  # the listings' maximum: contracts/revento.md §6
+    page_size: int = Field(default=50, ge=1, le=50)  # the listings' maximum: contracts/revento.md §9
     limits: Limits = Limits()
 
 

@@ -30,7 +30,7 @@ QUIET = ("aiohttp", "httpcore", "httpx", "sqlalchemy")
 
 _NAME = r"[\w-]*(?:secret|password|access_token|refresh_token|code_verifier|api_key|encryption_keys)"
 _IS_SECRET_NAME = re.compile(rf"{_NAME}|authorization|token", re.IGNORECASE)
-_QUOTED = r"""\\".*?\\"|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'"""
+_QUOTED = r"""\\+".*?\\+"|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'"""
 _RULES = (
     # Tokens by their prefixes: contracts/revento.md §2, §3.
     (re.compile(r"\b(rev_(?:install|user|refresh)_)[\w.~+/=-]+"), rf"\1{REDACTED}"),
@@ -38,7 +38,7 @@ _RULES = (
     (re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {REDACTED}"),
     # name=value, "name": "value", 'name': b'value', \\"name\\": \\"value\\"
     (
-        re.compile(rf"""({_NAME}(?:\\?["'])?\s*[=:]\s*)b?(?:{_QUOTED}|[^\s&,;}}"'\\]+)""", re.IGNORECASE),
+        re.compile(rf"""({_NAME}(?:\\*["'])?\s*[=:]\s*)b?(?:{_QUOTED}|[^\s&,;}}"'\\]+)""", re.IGNORECASE),
         rf"\1{REDACTED}",
     ),
     (re.compile(r"([?&](?:code|state|token)=)[^\s&\"']+"), rf"\1{REDACTED}"),
@@ -149,7 +149,8 @@ def _text(colors: bool) -> tuple[Processor, ...]:
 def _one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Escape what would start a line or move a terminal; tracebacks keep their lines, none at the margin."""
     return {
-        name: _indented(value) if name in {"exception", "stack"} else _visible(value) for name, value in event.items()
+        str(_visible(name)): _indented(value) if name in {"exception", "stack"} else _visible(value)
+        for name, value in event.items()
     }
 
 

@@ -20,6 +20,7 @@ from syncd.wire.position import Position
 from syncd.wire.rate_limit import Headroom
 from syncd.wire.readers import BadValue
 from syncd.wire.reply import Reply
+from syncd.wire.tokens import Tokens
 
 Row = Mapping[str, Any]
 InstallationState = Literal["active", "paused", "needs_consent"]
@@ -181,17 +182,6 @@ class RequestRecord:
     bytes: int = 0
     headroom: Headroom = field(default_factory=Headroom)
     server_request_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """A token pair and the instants at which its halves die. Never printed: `repr` shows no token."""
-
-    access_token: str = field(repr=False)
-    refresh_token: str | None = field(repr=False)
-    access_expires_at: datetime
-    refresh_expires_at: datetime | None
-    scopes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

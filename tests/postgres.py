@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 import secrets
 import shutil
@@ -98,6 +96,12 @@ def template_database(admin: psycopg.Connection, url: str) -> Iterator[str]:
 
 
 def prepare_template(url: str) -> None:
-    """Migrate an empty database to the newest schema. Without migrations it stays empty."""
-    if importlib.util.find_spec("syncd.store.migrate"):
-        importlib.import_module("syncd.store.migrate").upgrade(url)
+    """Migrate an empty database to the newest schema, with the views of all sources."""
+    # Here, because most tests need no database and none of these slow imports.
+    from syncd.sources import SOURCES
+    from syncd.store.migrate import upgrade
+    from syncd.store.tables import metadata
+
+    sources = SOURCES.values()
+    metadatas = [metadata, *(source.tables for source in sources)]
+    upgrade(url, metadatas, [view for source in sources for view in source.views])

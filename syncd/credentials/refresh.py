@@ -12,7 +12,8 @@ from datetime import timedelta
 from syncd.clock import Clock
 from syncd.errors import NeedsAuthorization, RefreshFailed, TokenRefused, Transient
 from syncd.logs import get_logger
-from syncd.model import TokenEndpoint, Tokens, TokenStore
+from syncd.model import TokenEndpoint, TokenStore
+from syncd.wire.tokens import Tokens
 
 # Renew this long before expiry (contracts/revento.md §5).
 MARGIN = timedelta(minutes=5)
@@ -106,3 +107,18 @@ class TokenManager:
 
 
 _CONSENT = "ask the organizer to connect the event again, then `syncd installations add` with the new credentials"
+
+
+@dataclass(frozen=True, slots=True)
+class GivenToken:
+    """`model.AccessTokens` for a token that is only being tried out and cannot be renewed."""
+
+    token: str = field(repr=False)
+
+    async def current(self) -> str:
+        """The token."""
+        return self.token
+
+    async def renew(self, refused: str) -> str:
+        """Raises NeedsAuthorization."""
+        raise NeedsAuthorization("the access token has expired", hint=_CONSENT)

@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 import httpx
 import msgspec
 
 from syncd.clock import Clock
-from syncd.errors import ApiError, ConfigError, ContractBreach, TokenRefused, Transient
+from syncd.errors import ApiError, ConfigError, TokenRefused, Transient
 from syncd.http.client import Exchange, exchange
-from syncd.model import Tokens
-
-# `expires_in` and `refresh_expires_in` where the reply leaves them out (contracts/revento.md §2).
-ACCESS_LIFE_S = 3600.0
-# No token lives longer than the yearly cap.
-LONGEST_LIFE_S = 366 * 86400.0
-
-
-class TokenResponse(msgspec.Struct):
-    """The body of a token reply; a reply may keep the refresh token by not naming one."""
-
-    access_token: str
-    refresh_token: str | None = None
-    token_type: str = "Bearer"  # noqa: S105 - a scheme, not a secret
-    expires_in: float | str | None = None
-    refresh_expires_in: float | str | None = None
-    scope: str = ""
+from syncd.wire.tokens import TokenResponse, Tokens, read_tokens
 
 
 @dataclass(slots=True)
@@ -36,17 +18,23 @@ class HttpTokenEndpoint:
     """`model.TokenEndpoint` over HTTP; the client's credentials travel in the body."""
 
     client: httpx.AsyncClient
-    auth_url: str
-    client_id: str
-    client_secret: str
+    auth_url: str | None
+    client_id: str | None
+    client_secret: str | None
     clock: Clock
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """Trade a refresh token for a new pair.
 
-        Raises TokenRefused when the grant is dead, ConfigError when our own credentials are refused, and Transient
+        Raises TokenRefused when the grant is dead, ConfigError when our own credentials are
+        missing or refused, and Transient
         when no usable answer came: then nobody knows whether the old token is spent.
         """
+        if not (self.auth_url and self.client_id and self.client_secret):
+            raise ConfigError(
+                "the access token has to be renewed, and the authorization server is not configured",
+                hint="set revento.auth_url, revento.client_id and revento.client_secret",
+            )
         form = {
             "grant_type": "refresh_token",
             "refresh_token": refresh_token,
@@ -58,28 +46,6 @@ class HttpTokenEndpoint:
         if reply.status != 200:
             raise _refusal(reply)
         return read_tokens(_decode(reply.body), refresh_token, now=self.clock.now())
-
-
-def read_tokens(response: TokenResponse, previous_refresh_token: str | None, *, now: datetime) -> Tokens:
-    """Read a token reply. A reply without a refresh token keeps the previous one; lifetimes are held to sane bounds."""
-    if response.token_type.lower() != "bearer":
-        raise ContractBreach("the token endpoint issued a token that is no bearer token", code="token_type")
-    refresh_life_s = _seconds(response.refresh_expires_in, None)
-    return Tokens(
-        access_token=response.access_token,
-        refresh_token=response.refresh_token or previous_refresh_token,
-        access_expires_at=now + timedelta(seconds=_seconds(response.expires_in, ACCESS_LIFE_S) or 0.0),
-        refresh_expires_at=None if refresh_life_s is None else now + timedelta(seconds=refresh_life_s),
-        scopes=tuple(response.scope.split()),
-    )
-
-
-def _seconds(value: float | str | None, default: float | None) -> float | None:
-    try:
-        seconds = float(value) if value is not None else math.nan
-    except ValueError:
-        return default
-    return min(max(seconds, 0.0), LONGEST_LIFE_S) if math.isfinite(seconds) else default
 
 
 def _decode(body: bytes) -> TokenResponse:

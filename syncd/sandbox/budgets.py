@@ -65,8 +65,9 @@ class Budget:
 
     def refund(self, arrived_at: float) -> None:
         """Take a counted arrival back: rejecting a bad request costs nothing (G21)."""
-        self.hour.arrivals.remove(arrived_at)
-        self.burst.arrivals.remove(arrived_at)
+        for window in (self.hour, self.burst):
+            if arrived_at in window.arrivals:
+                window.arrivals.remove(arrived_at)
 
     def remaining(self, limits: Limits, now: float) -> int:
         """Calls left in the rolling hour."""

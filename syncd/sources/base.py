@@ -19,7 +19,9 @@ from syncd.wire.position import Position
 class Walk(Protocol):
     """Asks for a stream's pages, from a position on, until the listing is complete."""
 
-    def __call__(self, api: Api, installation: Installation, position: Position, page_size: int) -> AsyncGenerator[Page]:
+    def __call__(
+        self, api: Api, installation: Installation, position: Position, page_size: int
+    ) -> AsyncGenerator[Page]:
         """Yield each page once. Raises CursorRefused when the walk must start anew, and any other ApiError."""
 
 

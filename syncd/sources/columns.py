@@ -11,6 +11,7 @@ What the store relies on:
   NULL when one of them is. `plain_parent` makes the same reference from a column that the loader fills.
 - Every foreign key is DEFERRABLE INITIALLY DEFERRED, the one from an entity to its root included.
 - Part tables (content, spells, links, dictionaries) have no metadata columns.
+- A table of spells has `info["whole_when"]`: the owner's column, and the value in it, that say that its list was whole.
 - `info["personal"]` is true for a table that BI is not granted.
 """
 

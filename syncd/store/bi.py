@@ -1,4 +1,4 @@
-"""Comments on all tables, and the `bi` views: each a SELECT in a file of its own, with a comment on itself and on each of its columns."""
+"""Comments on all tables, and the `bi` views: each a SELECT in a file of its own."""
 
 from __future__ import annotations
 

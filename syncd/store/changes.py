@@ -135,7 +135,7 @@ def _keyed(change: Change) -> Keyed:
 
 
 def _content_hash(change: Change) -> bytes:
-    parts = [(part.table.name, part.rows, getattr(part, "closes", True)) for part in change.parts]
+    parts = [(str(part.table), part.rows, getattr(part, "closes", True)) for part in change.parts]
     canonical = msgspec.json.encode([SCHEMA_VERSION, change.row, parts, change.unmapped], order="deterministic")
     return hashlib.blake2b(canonical, digest_size=16).digest()
 

@@ -41,7 +41,7 @@ class Database:
 
     pool: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]
     engine: AsyncEngine
-    lease_s: int
+    lease_s: float
 
     @asynccontextmanager
     async def begin(self, lease: Lease, run_id: UUID, stream: str) -> AsyncIterator[Transaction]:
@@ -64,7 +64,7 @@ class Database:
         The lock must not outlive a driver that stalls here, or nobody could take over from it: hence the timeout.
         """
         await cursor.execute(
-            "SELECT set_config('idle_in_transaction_session_timeout', %s, true)", [f"{self.lease_s * 1000 // 3}ms"]
+            "SELECT set_config('idle_in_transaction_session_timeout', %s, true)", [f"{self.lease_s * 1000 // 3:.0f}ms"]
         )
         await cursor.execute(
             "SELECT transaction_timestamp() FROM syncd.leases WHERE installation = %s AND epoch = %s FOR SHARE",
@@ -79,7 +79,7 @@ class Database:
 
 @asynccontextmanager
 async def open_database(
-    url: str, *, pool_size: int, lease_s: int, behind_pooler: bool = False
+    url: str, *, pool_size: int, lease_s: float, behind_pooler: bool = False
 ) -> AsyncIterator[Database]:
     """Connect, and disconnect on leaving. Raises DatabaseError when the server cannot be reached."""
     with translated():

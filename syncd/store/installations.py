@@ -12,16 +12,16 @@ from sqlalchemy import RowMapping, Select, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from syncd.errors import ConfigError
-from syncd.model import Installation, InstallationState, Tokens, Vault
+from syncd.model import Installation, InstallationState, Vault
 from syncd.store.database import Database
 from syncd.store.tables import installations, stream_status
 from syncd.store.tokens import token_row, write_event, write_tokens
-from syncd.wire.tokens import fingerprint
+from syncd.wire.tokens import Tokens, fingerprint
 
 _COLUMNS = [installations.columns[field.name] for field in fields(Installation)]
 
 
-async def add_installation(database: Database, vault: Vault, installation: Installation, tokens: Tokens) -> None:
+async def store_installation(database: Database, vault: Vault, installation: Installation, tokens: Tokens) -> None:
     """Add the installation, or replace its settings and credentials: either way under a new grant."""
     row: dict[str, Any] = {column.name: getattr(installation, column.name) for column in _COLUMNS}
     row |= {"scopes": list(installation.scopes), "grant_id": uuid4(), "state": "active", "state_reason": None}

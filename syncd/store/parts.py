@@ -237,13 +237,13 @@ async def _apply_unmapped(tx: Transaction, table: Table, changed: list[tuple[str
     """Keep, replace or drop each changed entity's row of `unmapped_fields`."""
     target = table.metadata.tables[f"{table.schema}.unmapped_fields"]
     rows = [
-        {"entity": table.name, "entity_key": key, "fields": change.unmapped}
+        {"entity": str(table.name), "entity_key": key, "fields": change.unmapped}
         for key, change in changed
         if change.unmapped
     ]
     gone = [key for key, change in changed if not change.unmapped]
     await tx.cursor.execute(
-        (f"DELETE FROM {target} WHERE entity = %b AND entity_key = ANY(%b::text[])"), [table.name, gone]
+        f"DELETE FROM {target} WHERE entity = %b AND entity_key = ANY(%b::text[])", [str(table.name), gone]
     )
     if rows:
         await tx.cursor.execute(_upsert_rows(target), arrays(written_columns(target), rows))

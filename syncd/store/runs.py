@@ -45,9 +45,11 @@ async def open_run(database: Database, lease: Lease, trigger: str, *, resume: bo
         cut_off = await control.execute(
             text("""
                 SELECT run_id, started_at FROM syncd.runs
-                WHERE installation = :installation AND state = 'running' AND trigger = :trigger AND :resume
+                WHERE installation = :installation AND state IN ('running', 'interrupted')
+                  AND trigger = :trigger AND :resume
+                  AND run_id = (SELECT run_id FROM syncd.runs WHERE installation = :installation
+                                ORDER BY started_at DESC LIMIT 1)
                   AND heartbeat_at > clock_timestamp() - make_interval(secs => :resumable_for_s)
-                ORDER BY started_at DESC LIMIT 1
             """),
             {
                 "installation": lease.installation,
@@ -69,7 +71,8 @@ async def open_run(database: Database, lease: Lease, trigger: str, *, resume: bo
             text("""
                 INSERT INTO syncd.runs (run_id, installation, trigger, state, owner, started_at, heartbeat_at)
                 VALUES (:run_id, :installation, :trigger, 'running', :owner, clock_timestamp(), clock_timestamp())
-                ON CONFLICT (run_id) DO UPDATE SET owner = EXCLUDED.owner, heartbeat_at = EXCLUDED.heartbeat_at
+                ON CONFLICT (run_id) DO UPDATE SET state = 'running', ended_at = NULL, exit_code = NULL,
+                    owner = EXCLUDED.owner, heartbeat_at = EXCLUDED.heartbeat_at
                 RETURNING started_at
             """),
             {"run_id": run_id, "installation": lease.installation, "trigger": trigger, "owner": lease.owner},

@@ -10,10 +10,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncd.errors import LeaseLost
-from syncd.model import Lease, Tokens, Vault
+from syncd.model import Lease, Vault
 from syncd.store.database import Database
 from syncd.store.tables import credentials, installations, token_events
-from syncd.wire.tokens import fingerprint
+from syncd.wire.tokens import Tokens, fingerprint
 
 
 @dataclass(frozen=True, slots=True)

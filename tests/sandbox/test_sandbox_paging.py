@@ -74,6 +74,15 @@ async def test_rows_added_and_removed_in_mid_walk_neither_repeat_nor_skip_the_ot
     assert seen == [*(key for key in ids if key not in (ids[20], ids[40])), added]
 
 
+async def test_a_row_changed_after_it_was_served_is_served_changed(remote: Remote) -> None:
+    first = (await remote.walk("/participants"))[0]
+    changed = remote.sandbox.world.patch(remote.event_id, "participants", first["id"], {"nickname": "Nowa"})
+    assert first != changed == (await remote.walk("/participants"))[0]
+    assert (await remote.get()).json() == remote.truth()["event"]
+    event = remote.sandbox.world.patch_event(remote.event_id, {"title": "Later"})
+    assert (await remote.get()).json() == event
+
+
 async def cursor_of(remote: Remote, path: str = "/participants", limit: int = 10) -> str:
     return str((await remote.get(path, params={"limit": limit})).json()["next_cursor"])
 

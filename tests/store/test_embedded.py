@@ -160,6 +160,16 @@ def test_the_server_is_in_a_session_of_its_own(running: embedded.Server) -> None
     assert os.getsid(running.pid) == running.pid != os.getsid(0)
 
 
+def test_stop_cuts_open_sessions_and_what_they_had_not_committed(home: Path) -> None:
+    server = embedded.start(home, options=FAST)
+    with psycopg.connect(server.url) as session:
+        session.execute("CREATE TABLE unfinished ()")
+        assert embedded.stop(home) is True
+        with pytest.raises(psycopg.OperationalError, match="terminating connection"):
+            session.execute("SELECT 1")
+    assert query(embedded.start(home, options=FAST).url, "SELECT to_regclass('unfinished')") is None
+
+
 def test_a_port_taken_meanwhile_is_replaced(home: Path) -> None:
     first = embedded.start(home, options=FAST)
     embedded.stop(home)

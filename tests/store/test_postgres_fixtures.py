@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from syncd.store import embedded
+from syncd.store import embedded, migrate
 from tests import postgres
 from tests.store.starter import REPOSITORY
 
@@ -28,7 +28,7 @@ with session_server() as url:
 
 def tables(url: str) -> set[str]:
     with psycopg.connect(url) as connection:
-        rows = connection.execute("SELECT relname FROM pg_class WHERE relname LIKE 'mark_%'").fetchall()
+        rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
         return {row[0] for row in rows}
 
 
@@ -52,7 +52,7 @@ def source_name(url: str) -> str:
 
 @pytest.mark.parametrize("run", [1, 2])
 def test_each_test_has_a_database_of_its_own(database_url: str, empty_database_url: str, run: int) -> None:
-    assert database_url != empty_database_url
+    assert (migrate.current(database_url), migrate.current(empty_database_url)) == (migrate.newest(), None)
     for url in (database_url, empty_database_url):
         assert tables(url) == set()
         with psycopg.connect(url) as connection:

@@ -26,7 +26,7 @@ def initdb_arguments(major: int) -> list[str]:
     """What every data directory begins with. PostgreSQL has the built-in locale provider since 17."""
     builtin = ["--locale-provider=builtin", "--locale=C.UTF-8"]
     return [
-        *("--username", SUPERUSER, "--auth=scram-sha-256", "--encoding=UTF8", "--no-data-checksums"),
+        *("--username", SUPERUSER, "--auth=scram-sha-256", "--encoding=UTF8", "--data-checksums"),
         *(builtin if major >= 17 else ["--locale=C"]),
         "--no-instructions",
     ]

@@ -1,0 +1,270 @@
+"""The composition root: settings become connections, connections become an application.
+
+The only module that sees every part; what two parts need of each other is wired here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from math import floor
+from pathlib import Path
+from random import SystemRandom
+
+import httpx
+from pydantic import SecretStr
+from sqlalchemy import MetaData
+
+from syncd.clock import Clock, SystemClock
+from syncd.config import Settings
+from syncd.credentials.refresh import GivenToken, TokenManager
+from syncd.credentials.vault import KeyRing, new_key, parse_keys
+from syncd.errors import ConfigError
+from syncd.http.api import HttpApi
+from syncd.http.budget import TokenBudget
+from syncd.http.client import open_client
+from syncd.http.token_endpoint import HttpTokenEndpoint
+from syncd.model import Api, Installation, Limits, Vault
+from syncd.sources import SOURCES
+from syncd.sources.base import Stream
+from syncd.store import embedded, migrate
+from syncd.store.bi import CONTROL_VIEWS
+from syncd.store.database import Database, open_database
+from syncd.store.installations import find_installation, list_installations, promise, store_installation
+from syncd.store.leases import Claim
+from syncd.store.requests import PendingRequests, lost_calls, spent_ages_s, store_requests
+from syncd.store.tables import metadata as control_tables
+from syncd.store.tokens import StoredTokens
+from syncd.sync.round import Order, RoundResult, Watch, run_round
+from syncd.sync.run import Run
+from syncd.wire.position import Start
+from syncd.wire.tokens import Tokens
+
+TABLES: tuple[MetaData, ...] = (control_tables, *(source.tables for source in SOURCES.values()))
+VIEWS = (*CONTROL_VIEWS, *(view for source in SOURCES.values() for view in source.views))
+
+
+# --- the database and its keys (blocking) -----------------------------------------------------------------------------
+
+
+def home(settings: Settings) -> Path:
+    """The directory of the embedded server, its password and its keys."""
+    return settings.database.data_dir or embedded.default_home()
+
+
+def database_url(settings: Settings, *, direct: bool = False) -> str:
+    """The configured database, or the embedded one, started if it is not running. Raises ConfigError, DatabaseError."""
+    configured = _secret(settings.database.url)
+    if configured is None:
+        return embedded.start(home(settings)).url
+    return (_secret(settings.database.direct_url) if direct else None) or configured
+
+
+def upgrade_database(url: str) -> str:
+    """Bring a database to the newest schema and return its version."""
+    return migrate.upgrade(url, TABLES, VIEWS)
+
+
+def prepare_database(settings: Settings) -> str:
+    """The database's URL, once its schema is the newest. The embedded one is ours, so it is upgraded on the way.
+
+    Raises SchemaOutdated when a database of somebody else's is not at the newest version.
+    """
+    direct = database_url(settings, direct=True)
+    if settings.database.url is None and migrate.current(direct) != migrate.newest():
+        upgrade_database(direct)
+    migrate.require_newest(direct)
+    return database_url(settings)
+
+
+def open_vault(settings: Settings) -> Vault:
+    """The vault under the configured keys; beside an embedded database they are made on first use."""
+    configured = _secret(settings.security.encryption_keys)
+    if configured is None and settings.database.url is not None:
+        raise ConfigError(
+            "security.encryption_keys is not set, and credentials are stored only encrypted",
+            hint='set SYNCD_SECURITY__ENCRYPTION_KEYS="k1:$(head -c 32 /dev/urandom | base64)", and keep it safe',
+        )
+    return KeyRing(parse_keys(configured or _own_keys(home(settings) / "encryption_keys")))
+
+
+def _own_keys(path: Path) -> str:
+    """Keys made on first use, readable by this account alone; two commands at once agree on one."""
+    try:
+        with open(path, "x", encoding="ascii", opener=_private) as file:
+            file.write(new_key())
+    except FileExistsError:
+        pass
+    return path.read_text(encoding="ascii").strip()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return value.get_secret_value() if value else None
+
+
+# --- the application --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything that a command works with."""
+
+    settings: Settings
+    database: Database
+    vault: Vault
+    client: httpx.AsyncClient
+    clock: Clock
+    owner: str  # what a lease says of us
+
+    async def sync(self, orders: Iterable[Order], watch: Watch) -> Sequence[RoundResult | BaseException]:
+        """Run rounds side by side; one that cannot run leaves its error in its place."""
+        rounds = (self.run_round(order, watch) for order in orders)
+        return await asyncio.gather(*rounds, return_exceptions=True)
+
+    async def run_round(self, order: Order, watch: Watch) -> RoundResult:
+        """Run one round. Raises LeaseHeld, LeaseLost, DatabaseError."""
+        return await run_round(order, self.database, self.connect, watch)
+
+    def order(
+        self,
+        installation: Installation,
+        trigger: str,
+        streams: Sequence[Stream] | None = None,
+        *,
+        wait: bool = True,
+        fresh: bool = False,
+    ) -> Order:
+        """A round of all or some of an installation's streams."""
+        return Order(
+            installation=installation,
+            streams=tuple(SOURCES[installation.source].streams if streams is None else streams),
+            trigger=trigger,
+            owner=self.owner,
+            page_size=self.settings.revento.page_size,
+            wait=wait,
+            fresh=fresh,
+        )
+
+    @asynccontextmanager
+    async def connect(self, run: Run, claimed: Claim) -> AsyncIterator[Api]:
+        """The installation's API for one run; a token refresh under way is waited for at the end."""
+        limits = self._limits()
+        lost = lost_calls(limits, after_crash=claimed.after_crash)
+        ages_s = await spent_ages_s(self.database, run.installation.name, self.clock.now(), lost=lost)
+        tokens = TokenManager(
+            StoredTokens(self.database, self.vault, run.lease), self.token_endpoint(run.installation), self.clock
+        )
+        try:
+            yield HttpApi(
+                installation=run.installation,
+                dialect=SOURCES[run.installation.source].dialect,
+                client=self.client,
+                tokens=tokens,
+                budget=TokenBudget(limits, self.clock, ages_s),
+                records=run.requests,
+                clock=self.clock,
+                random=SystemRandom(),
+            )
+        finally:
+            await asyncio.shield(tokens.drain())
+
+    def token_endpoint(self, installation: Installation) -> HttpTokenEndpoint:
+        """Where the installation's tokens are renewed."""
+        revento = self.settings.revento
+        return HttpTokenEndpoint(
+            self.client, installation.auth_url, revento.client_id, _secret(revento.client_secret), self.clock
+        )
+
+    def promises(self) -> dict[str, timedelta]:
+        """How fresh each stream shall be."""
+        return dict(self.settings.freshness.revento)
+
+    def _limits(self) -> Limits:
+        """The budgets that syncd may use: the reserve is for the customer's other tools and touches the hour only."""
+        limits = self.settings.revento.limits
+        usable = floor(limits.per_hour * (1 - limits.reserve))
+        return Limits(max(usable, 1) if limits.per_hour else 0, limits.per_minute, limits.in_flight)
+
+
+@asynccontextmanager
+async def open_app(settings: Settings, url: str, command: str) -> AsyncIterator[App]:
+    """Connect everything that `command` needs, and disconnect it on leaving. Raises ConfigError, DatabaseError."""
+    vault = open_vault(settings)
+    async with (
+        open_database(
+            url,
+            pool_size=settings.database.pool_size,
+            lease_s=settings.daemon.lease_s,
+            behind_pooler=settings.database.pooler == "transaction",
+        ) as database,
+        open_client(proxy=_secret(settings.http.proxy)) as client,
+    ):
+        owner = f"{command} on {socket.gethostname()}, process {os.getpid()}"
+        app = App(settings, database, vault, client, SystemClock(), owner)
+        for installation in await list_installations(database):
+            await promise(database, installation.name, app.promises())
+        yield app
+
+
+async def chosen(app: App, names: Sequence[str]) -> list[Installation]:
+    """The installations of these names, or all of them. Raises ConfigError for a name that fits none or several."""
+    if names:
+        return [await find_installation(app.database, name) for name in names]
+    return await list_installations(app.database)
+
+
+def chosen_streams(installation: Installation, names: Sequence[str]) -> tuple[Stream, ...]:
+    """The installation's streams of these names in the order of a round, or all of them. Raises ConfigError."""
+    streams = SOURCES[installation.source].streams
+    known = [stream.name for stream in streams]
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"{installation.name} has no stream {name!r}", hint=f"its streams: {', '.join(known)}")
+    return tuple(stream for stream in streams if not names or stream.name in names)
+
+
+async def add_installation(app: App, installation: Installation, tokens: Tokens, *, check: bool) -> Installation:
+    """Add the installation, or replace its settings and credentials, once one call has shown that they work.
+
+    An access token that has run out already is not checked: renewing it would spend the refresh token before it is
+    stored. Raises the ApiError of the call.
+    """
+    records = PendingRequests()
+    if check and tokens.access_expires_at > app.clock.now():
+        await _check(app, installation, tokens, records)
+    await store_installation(app.database, app.vault, installation, tokens)
+    await promise(app.database, installation.name, app.promises())
+    await store_requests(app.database, installation.name, None, records)
+    return await find_installation(app.database, installation.name)
+
+
+async def _check(app: App, installation: Installation, tokens: Tokens, records: PendingRequests) -> None:
+    """Make the first call of the first stream that the token's scopes allow."""
+    source = SOURCES[installation.source]
+    api = HttpApi(
+        installation=installation,
+        dialect=source.dialect,
+        client=app.client,
+        tokens=GivenToken(tokens.access_token),
+        budget=TokenBudget(Limits(0, 0, 1), app.clock),
+        records=records,
+        clock=app.clock,
+        random=SystemRandom(),
+    )
+    allowed = [stream for stream in source.streams if stream.scope in installation.scopes]
+    if not allowed:
+        raise ConfigError(
+            f"the token carries none of the scopes that {source.name} needs",
+            hint=f"it needs some of: {', '.join(dict.fromkeys(stream.scope for stream in source.streams))}",
+        )
+    async with aclosing(allowed[0].walk(api, installation, Start(), 1)) as pages:
+        await anext(pages)

@@ -1,0 +1,137 @@
+"""One round: take the lease, take up or begin the run, walk the streams, write down how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from uuid import UUID
+
+from structlog.contextvars import bound_contextvars
+
+from syncd.errors import LeaseHeld
+from syncd.logs import get_logger
+from syncd.model import Api, Installation
+from syncd.sources.base import Stream
+from syncd.store.database import Database
+from syncd.store.leases import Claim, Holder, claim, holder, kept
+from syncd.store.requests import PendingRequests, store_requests
+from syncd.store.runs import StreamResult, end_run, open_run
+from syncd.store.walks import abandon_open_walk
+from syncd.sync.installation import sync_installation
+from syncd.sync.outcome import exit_code, state
+from syncd.sync.run import Progress, Run
+
+ASK_AGAIN_S = 0.5
+
+log = get_logger(__name__)
+
+Connect = Callable[[Run, Claim], AbstractAsyncContextManager[Api]]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a round shall do. `fresh` begins every walk at its first page and takes up no round that was cut off."""
+
+    installation: Installation
+    streams: tuple[Stream, ...]
+    trigger: str
+    owner: str
+    page_size: int
+    wait: bool = True
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who is told of what while a round runs."""
+
+    page: Callable[[Progress], None] = lambda _: None
+    waiting: Callable[[Installation, Holder], None] = lambda _, __: None
+
+
+@dataclass(frozen=True, slots=True)
+class RoundResult:
+    """How a round ended."""
+
+    installation: str
+    run_id: UUID | None
+    exit_code: int
+    state: str
+    streams: Sequence[StreamResult]
+
+
+async def run_round(order: Order, database: Database, connect: Connect, watch: Watch) -> RoundResult:
+    """Run one round under the installation's lease.
+
+    Raises LeaseHeld when another driver has it and the order does not wait, LeaseLost, DatabaseError.
+    """
+    with bound_contextvars(installation=order.installation.name):
+        claimed = await _take_lease(order, database, watch)
+        async with kept(database, claimed.lease):
+            opened = await open_run(database, claimed.lease, order.trigger, resume=not order.fresh)
+            with bound_contextvars(run_id=str(opened.run_id)):
+                run = Run(
+                    opened.run_id,
+                    order.installation,
+                    claimed.lease,
+                    database,
+                    PendingRequests(),
+                    order.page_size,
+                    watch.page,
+                )
+                return await _run(order, run, claimed, connect, opened.certified)
+
+
+async def _run(
+    order: Order, run: Run, claimed: Claim, connect: Connect, certified: Sequence[StreamResult]
+) -> RoundResult:
+    log.info("round_started", trigger=order.trigger, resumed_streams=len(certified))
+    done = {result.stream for result in certified}
+    streams = [stream for stream in order.streams if stream.name not in done]
+    try:
+        if order.fresh:
+            await _forget_positions(streams, run)
+        async with connect(run, claimed) as api:
+            results = [*certified, *await sync_installation(streams, api, run)]
+    except BaseException:
+        await asyncio.shield(_close(run, "interrupted", 1))
+        raise
+    code = exit_code(results)
+    await _close(run, state(code), code)
+    log.info("round_ended", state=state(code), exit_code=code)
+    return RoundResult(order.installation.name, run.run_id, code, state(code), results)
+
+
+async def _close(run: Run, run_state: str, code: int) -> None:
+    await store_requests(run.database, run.installation.name, run.run_id, run.requests)
+    await end_run(run.database, run.run_id, run_state, code)
+
+
+async def _forget_positions(streams: Sequence[Stream], run: Run) -> None:
+    for stream in streams:
+        async with run.database.begin(run.lease, run.run_id, stream.name) as tx:
+            await abandon_open_walk(tx)
+
+
+async def _take_lease(order: Order, database: Database, watch: Watch) -> Claim:
+    name = order.installation.name
+    while (claimed := await claim(database, name, order.owner)) is None:
+        other = await holder(database, name)
+        if other is not None:
+            if not order.wait:
+                raise _held(name, other)
+            watch.waiting(order.installation, other)
+        await asyncio.sleep(ASK_AGAIN_S)
+    return claimed
+
+
+def _held(name: str, other: Holder) -> LeaseHeld:
+    error = LeaseHeld(
+        f"{name} is being driven by {other.owner} until {other.until:%Y-%m-%d %H:%M:%S %Z} at least",
+        hint="leave out --no-wait to wait for it",
+    )
+    if other.owner.startswith("serve "):
+        error.exit_code = 75  # the daemon gives it back after its round (docs/interface.md §2)
+    return error
