@@ -38,7 +38,7 @@ lint: $(INSTALLED) ## style, types, who may import whom, dependencies, house rul
 
 lock: ## resolve both lock files again; ARGS=--upgrade takes newer versions
 	@tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
-	python3 -m venv "$$tools"; "$$tools/bin/pip" install --quiet --disable-pip-version-check uv; PATH="$$tools/bin:$$PATH"; \
+	python3 -m venv "$$tools"; "$$tools/bin/pip" install --quiet --quiet --disable-pip-version-check uv; PATH="$$tools/bin:$$PATH"; \
 	$(COMPILE) $(ARGS) --output-file requirements.lock; \
 	$(COMPILE) $(ARGS) --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
@@ -55,6 +55,6 @@ $(INSTALLED): requirements-dev.lock pyproject.toml
 	  $$python -m venv --clear $(VENV); \
 	fi
 	@echo "Installing into $(VENV) (about a minute the first time) …" >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
