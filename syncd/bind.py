@@ -70,4 +70,4 @@ def _checked(text: object, where: str) -> tuple[str, int]:
     try:
         return parse_bind(text if isinstance(text, str) else "")
     except ValueError as error:
-        raise ConfigError(f"{where}: {error}", hint=f'write bind = "{DEFAULT_BIND}" under [http]') from error
+        raise ConfigError(f"{where}: {error}", hint=f"write it as {DEFAULT_BIND}") from error

@@ -26,7 +26,7 @@ get_logger: Callable[..., FilteringBoundLogger] = structlog.get_logger
 REDACTED = "[redacted]"
 
 # At INFO these print whole URLs, and SQL with its parameters.
-QUIET = ("aiohttp", "httpcore", "httpx", "sqlalchemy")
+QUIET = ("aiohttp", "apscheduler", "uvicorn", "httpcore", "httpx", "sqlalchemy")
 
 _NAME = r"[\w-]*(?:secret|password|access_token|refresh_token|code_verifier|api_key|encryption_keys)"
 _IS_SECRET_NAME = re.compile(rf"{_NAME}|authorization|token", re.IGNORECASE)

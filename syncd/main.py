@@ -10,13 +10,12 @@ import os
 import socket
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from math import floor
 from pathlib import Path
 from random import SystemRandom
 
-import httpx
 from pydantic import SecretStr
 from sqlalchemy import MetaData
 
@@ -24,18 +23,26 @@ from syncd.clock import Clock, SystemClock
 from syncd.config import Settings
 from syncd.credentials.refresh import GivenToken, TokenManager
 from syncd.credentials.vault import KeyRing, new_key, parse_keys
-from syncd.errors import ConfigError
+from syncd.daemon.schedule import Scheduler
+from syncd.errors import ConfigError, LeaseHeld
 from syncd.http.api import HttpApi
 from syncd.http.budget import TokenBudget
-from syncd.http.client import open_client
+from syncd.http.client import Client, open_client
 from syncd.http.token_endpoint import HttpTokenEndpoint
+from syncd.logs import get_logger
 from syncd.model import Api, Installation, Limits, Vault
 from syncd.sources import SOURCES
 from syncd.sources.base import Stream
 from syncd.store import embedded, migrate
 from syncd.store.bi import CONTROL_VIEWS
 from syncd.store.database import Database, open_database
-from syncd.store.installations import find_installation, list_installations, promise, store_installation
+from syncd.store.installations import (
+    due_streams,
+    find_installation,
+    list_installations,
+    promise,
+    store_installation,
+)
 from syncd.store.leases import Claim
 from syncd.store.requests import PendingRequests, lost_calls, spent_ages_s, store_requests
 from syncd.store.tables import metadata as control_tables
@@ -46,6 +53,7 @@ from syncd.wire.position import Start
 from syncd.wire.tokens import Tokens
 
 TABLES: tuple[MetaData, ...] = (control_tables, *(source.tables for source in SOURCES.values()))
+log = get_logger(__name__)
 VIEWS = (*CONTROL_VIEWS, *(view for source in SOURCES.values() for view in source.views))
 
 
@@ -121,9 +129,10 @@ class App:
     settings: Settings
     database: Database
     vault: Vault
-    client: httpx.AsyncClient
+    client: Client
     clock: Clock
     owner: str  # what a lease says of us
+    watch: Watch = field(default_factory=Watch)  # who is told of scheduled rounds
 
     async def sync(self, orders: Iterable[Order], watch: Watch) -> Sequence[RoundResult | BaseException]:
         """Run rounds side by side; one that cannot run leaves its error in its place."""
@@ -177,6 +186,22 @@ class App:
         finally:
             await asyncio.shield(tokens.drain())
 
+    async def run_due(self, name: str) -> None:
+        """Run a round of the installation's due streams; while somebody else drives it, leave it to them."""
+        installation = await find_installation(self.database, name)
+        due = {stream for stream, due_in_s in (await due_streams(self.database, name)).items() if due_in_s <= 0}
+        streams = [stream for stream in SOURCES[installation.source].streams if stream.name in due]
+        if streams:
+            try:
+                await self.run_round(self.order(installation, "schedule", streams, wait=False), self.watch)
+            except LeaseHeld as error:
+                log.info("left_to_another_driver", installation=name, reason=str(error))
+
+    def scheduler(self) -> Scheduler:
+        """The scheduler of this process."""
+        daemon = self.settings.daemon
+        return Scheduler(self.database, self.clock, self.run_due, self.settings.dispatch.concurrency, daemon.drain_s)
+
     def token_endpoint(self, installation: Installation) -> HttpTokenEndpoint:
         """Where the installation's tokens are renewed."""
         revento = self.settings.revento
@@ -196,7 +221,7 @@ class App:
 
 
 @asynccontextmanager
-async def open_app(settings: Settings, url: str, command: str) -> AsyncIterator[App]:
+async def open_app(settings: Settings, url: str, command: str, watch: Watch | None = None) -> AsyncIterator[App]:
     """Connect everything that `command` needs, and disconnect it on leaving. Raises ConfigError, DatabaseError."""
     vault = open_vault(settings)
     async with (
@@ -209,7 +234,7 @@ async def open_app(settings: Settings, url: str, command: str) -> AsyncIterator[
         open_client(proxy=_secret(settings.http.proxy)) as client,
     ):
         owner = f"{command} on {socket.gethostname()}, process {os.getpid()}"
-        app = App(settings, database, vault, client, SystemClock(), owner)
+        app = App(settings, database, vault, client, SystemClock(), owner, watch or Watch())
         for installation in await list_installations(database):
             await promise(database, installation.name, app.promises())
         yield app

@@ -24,6 +24,9 @@ TOTAL_DEADLINE_S = 60.0
 CONNECT_TIMEOUT_S = 10.0
 
 
+Client = httpx.AsyncClient
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """What came back, whole: status, header names in lower case, the decoded body."""

@@ -80,23 +80,35 @@ async def promise(database: Database, name: str, intervals: Mapping[str, timedel
 
 
 async def due_streams(database: Database, name: str) -> dict[str, float]:
-    """Seconds until each stream should be walked again, 0 or less when it is due.
+    """Seconds until each stream of an installation should be walked again, 0 or less when it is due.
 
-    A stream is walked again when nine tenths of its promise are used up, so that the walk itself fits into it.
-    A stream that was tried in vain waits a tenth of its promise before the next try.
+    A stream is walked again when nine tenths of its promise are used up, so that the walk itself fits into it. One
+    that was tried in vain waits a tenth of its promise, one that was skipped the whole of it.
     """
     async with database.control() as control:
-        rows = await control.execute(_DUE, {"installation": name})
-        return {stream: float(due_in_s) for stream, due_in_s in rows}
+        rows = await control.execute(_DUE, {"name": name, "state": None})
+        return {stream: float(due_in_s) for _, stream, due_in_s in rows}
+
+
+async def due_installations(database: Database) -> dict[str, float]:
+    """Seconds until the first stream of each active installation is due."""
+    due: dict[str, float] = {}
+    async with database.control() as control:
+        for name, _, due_in_s in await control.execute(_DUE, {"name": None, "state": "active"}):
+            due[name] = min(due.get(name, float(due_in_s)), float(due_in_s))
+    return due
 
 
 _DUE = text("""
-    SELECT stream, greatest(
-        coalesce(extract(epoch FROM last_certified_at + promised_seconds * interval '0.9 s' - clock_timestamp()), 0),
-        CASE WHEN status <> 'certified'
-             THEN extract(epoch FROM last_tried_at + promised_seconds * interval '0.1 s' - clock_timestamp())
+    SELECT status.installation, stream, greatest(
+        coalesce(extract(epoch FROM last_certified_at - clock_timestamp()) + 0.9 * promised_seconds, 0),
+        CASE WHEN status IS DISTINCT FROM 'certified'
+             THEN coalesce(extract(epoch FROM last_tried_at - clock_timestamp())
+                           + promised_seconds * CASE status WHEN 'skipped' THEN 1 ELSE 0.1 END, 0)
              ELSE 0 END)
-    FROM syncd.stream_status WHERE installation = :installation
+    FROM syncd.stream_status AS status JOIN syncd.installations ON name = status.installation
+    WHERE status.installation = coalesce(CAST(:name AS text), status.installation)
+      AND state = coalesce(CAST(:state AS text), state)
 """)
 
 

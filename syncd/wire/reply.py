@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -60,7 +61,7 @@ def read_listing(reply: Reply, *, paged: bool) -> Listing:
     A paged listing must say `has_more`, and where it promises more it must say how to get there; a reply
     that does not is a contract breach, never the end of the walk.
     """
-    listing = _decode(reply, Listing)
+    listing = _decode_listing(reply)
     if paged and listing.has_more is msgspec.UNSET:
         raise _breach(reply, "$.has_more is missing")
     if listing.has_more is True and not listing.next_cursor:
@@ -72,6 +73,28 @@ def read_object(reply: Reply) -> msgspec.Raw:
     """A single JSON object, undecoded."""
     _decode(reply, dict[str, msgspec.Raw])
     return msgspec.Raw(reply.body)
+
+
+def _decode_listing(reply: Reply) -> Listing:
+    """A row with a lone surrogate makes the fast decoder refuse its page; the slow one lets the other rows through."""
+    try:
+        return _decode(reply, Listing)
+    except ContractBreach:
+        rows, rest = _decode_slowly(reply)
+        listing = _decode(replace(reply, body=rest), Listing)
+        listing.data = rows
+        return listing
+
+
+def _decode_slowly(reply: Reply) -> tuple[list[msgspec.Raw], bytes]:
+    """The rows, each as JSON again, and the page without them."""
+    try:
+        page = json.loads(reply.body)
+    except (ValueError, RecursionError) as error:
+        raise _breach(reply, str(error)) from error
+    if not isinstance(page, dict) or not isinstance(page.get("data"), list):
+        raise _breach(reply, "it is no object with a list of rows in $.data")
+    return [msgspec.Raw(json.dumps(row).encode()) for row in page["data"]], json.dumps({**page, "data": []}).encode()
 
 
 def _decode(reply: Reply, shape: type[T]) -> T:

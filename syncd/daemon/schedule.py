@@ -1,0 +1,106 @@
+"""One job per active installation, rebuilt from the tables: each fires when the tables say that a stream is due."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MISSED, JobExecutionEvent
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from syncd.clock import Clock
+from syncd.errors import DatabaseError
+from syncd.logs import get_logger
+from syncd.store.database import Database
+from syncd.store.installations import due_installations
+
+# How soon a new installation, a changed promise or a released lease is noticed.
+LOOK_EVERY_S = 2.0
+
+log = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Scheduler:
+    """Runs `run_due(installation)` whenever one of its streams is due, `concurrency` installations at once.
+
+    A job that fails is logged and comes back at the next look; it never takes the others with it.
+    """
+
+    database: Database
+    clock: Clock
+    run_due: Callable[[str], Awaitable[None]]
+    concurrency: int
+    drain_s: float
+    looked_at: float | None = None  # on the monotonic clock: when the tables were last read
+    _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _slots: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._slots = asyncio.Semaphore(self.concurrency)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Schedule while the body runs; then stop every round at its last committed page."""
+        # Lateness is no reason to skip a round: the tables, not the clock, say what is due.
+        jobs = AsyncIOScheduler(
+            timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        )
+        jobs.add_listener(_report, EVENT_JOB_ERROR | EVENT_JOB_MISSED)
+        jobs.start()
+        looking = asyncio.create_task(self._look_for_ever(jobs))
+        try:
+            yield
+        finally:
+            looking.cancel()
+            await asyncio.wait([looking])
+            await self._drain()
+            jobs.shutdown(wait=False)
+
+    async def _look_for_ever(self, jobs: AsyncIOScheduler) -> None:
+        while True:
+            try:
+                await self._look(jobs)
+            except DatabaseError as error:
+                log.error("schedule_not_read", reason=str(error))
+            await self.clock.sleep(LOOK_EVERY_S)
+
+    async def _look(self, jobs: AsyncIOScheduler) -> None:
+        """Make the jobs what the tables say: one per active installation, at the time of its first due stream."""
+        due = await due_installations(self.database)
+        for job in jobs.get_jobs():
+            if job.id not in due:
+                job.remove()
+        for name in due.keys() - self._running.keys():
+            at = self.clock.now() + timedelta(seconds=max(due[name], 0.0))
+            jobs.add_job(self._fire, "date", run_date=at, id=name, args=[name], replace_existing=True)
+        self.looked_at = self.clock.monotonic()
+
+    async def _fire(self, name: str) -> None:
+        task = asyncio.current_task()
+        if task is None or name in self._running:
+            return
+        self._running[name] = task
+        try:
+            async with self._slots:
+                await self.run_due(name)
+        finally:
+            del self._running[name]
+
+    async def _drain(self) -> None:
+        """Cancel the rounds: a page is one transaction, so each is stored whole or asked for again."""
+        rounds = list(self._running.values())
+        for task in rounds:
+            task.cancel()
+        if rounds:
+            _, late = await asyncio.wait(rounds, timeout=self.drain_s)
+            if late:
+                log.error("rounds_not_drained", rounds=len(late), drain_s=self.drain_s)
+
+
+def _report(event: JobExecutionEvent) -> None:
+    reason = f"{type(event.exception).__name__}: {event.exception}" if event.exception else "missed"
+    log.error("round_failed", installation=event.job_id, reason=reason)

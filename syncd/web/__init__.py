@@ -1,0 +1,1 @@
+"""What the daemon answers over HTTP. The only importer of fastapi and uvicorn."""
