@@ -71,9 +71,8 @@ def default_home() -> Path:
 @contextmanager
 def stage_database(home: Path) -> Iterator[embedded.Server]:
     """An embedded server with an empty, migrated database; stopped at the end. Blocking. Raises ConfigError."""
-    home.mkdir(parents=True, exist_ok=True)
+    server = embedded.start(home)
     with _alone(home):
-        server = embedded.start(home)
         try:
             _empty(server)
             upgrade_database(server.url)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Protocol
 
 from sqlalchemy import MetaData
@@ -27,12 +26,11 @@ class Walk(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One listing: how it is walked, the scope it needs, and the freshness that is promised by default."""
+    """One listing: how it is walked, and the scope it needs."""
 
     name: str
     scope: str
     walk: Walk
-    fresh_within: timedelta
 
 
 @dataclass(frozen=True, slots=True)

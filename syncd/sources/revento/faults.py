@@ -24,7 +24,7 @@ from syncd.errors import (
 from syncd.wire.rate_limit import read_retry_after
 from syncd.wire.reply import Reply, read_error
 
-_CONNECT_AGAIN = "connect the event again with `syncd connect revento EVENT_ID`"
+_CONNECT_AGAIN = "have the event connected again, and `syncd installations add` the new credentials"
 _LONGEST_CODE = 64  # the API's own codes are far shorter; anything longer is not one
 
 

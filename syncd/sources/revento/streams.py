@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from syncd.model import Dialect
 from syncd.sources.base import Source, Stream
 from syncd.sources.revento.decode_people import decode_participant, decode_role
@@ -13,19 +11,14 @@ from syncd.sources.revento.tables import METADATA
 from syncd.sources.revento.views import VIEWS
 from syncd.sources.revento.walks import walk_event, walk_list, walk_locations, walk_pages
 
-_SOON = timedelta(minutes=15)
-_SELDOM = timedelta(hours=6)
-
 STREAMS = (
-    Stream("event", "event.read", walk_event, _SELDOM),
-    Stream("roles", "participants.read", walk_list("/events/{event_id}/roles", decode_role), _SELDOM),
-    Stream(
-        "participants", "participants.read", walk_pages("/events/{event_id}/participants", decode_participant), _SOON
-    ),
-    Stream("threads", "program.read", walk_list("/events/{event_id}/threads", decode_thread), _SELDOM),
-    Stream("locations", "program.read", walk_locations, _SELDOM),
-    Stream("activities", "program.read", walk_pages("/events/{event_id}/activities", decode_activity), _SOON),
-    Stream("waves", "program.read", walk_list("/events/{event_id}/registration-waves", decode_wave), _SELDOM),
+    Stream("event", "event.read", walk_event),
+    Stream("roles", "participants.read", walk_list("/events/{event_id}/roles", decode_role)),
+    Stream("participants", "participants.read", walk_pages("/events/{event_id}/participants", decode_participant)),
+    Stream("threads", "program.read", walk_list("/events/{event_id}/threads", decode_thread)),
+    Stream("locations", "program.read", walk_locations),
+    Stream("activities", "program.read", walk_pages("/events/{event_id}/activities", decode_activity)),
+    Stream("waves", "program.read", walk_list("/events/{event_id}/registration-waves", decode_wave)),
 )
 
 SOURCE = Source(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
+from syncd.config import ReventoFreshness
 from syncd.sources import SOURCES
 from syncd.sources.revento import SOURCE
 from syncd.sources.revento.faults import classify
@@ -15,17 +14,20 @@ def test_the_source_is_registered_under_its_name() -> None:
     assert SOURCES["revento"] is SOURCE
 
 
-def test_streams_with_their_scopes_and_promises() -> None:
-    soon, seldom = timedelta(minutes=15), timedelta(hours=6)
-    assert [(stream.name, stream.scope, stream.fresh_within) for stream in SOURCE.streams] == [
-        ("event", "event.read", seldom),
-        ("roles", "participants.read", seldom),
-        ("participants", "participants.read", soon),
-        ("threads", "program.read", seldom),
-        ("locations", "program.read", seldom),
-        ("activities", "program.read", soon),
-        ("waves", "program.read", seldom),
+def test_streams_with_their_scopes() -> None:
+    assert [(stream.name, stream.scope) for stream in SOURCE.streams] == [
+        ("event", "event.read"),
+        ("roles", "participants.read"),
+        ("participants", "participants.read"),
+        ("threads", "program.read"),
+        ("locations", "program.read"),
+        ("activities", "program.read"),
+        ("waves", "program.read"),
     ]
+
+
+def test_every_stream_has_a_promise() -> None:
+    assert set(ReventoFreshness.model_fields) == {stream.name for stream in SOURCE.streams}
 
 
 def test_dialect() -> None:

@@ -1,0 +1,69 @@
+"""The command line: arguments in, a call, text or JSON out. Modules are imported when their command is.
+
+Data goes to stdout, all else to stderr; exit codes are those of docs/interface.md §3.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from syncd import __version__
+from syncd.cli.command import LazyGroup
+from syncd.cli.session import Session
+from syncd.cli.signals import catch_signals
+
+# In the order of --help.
+COMMANDS = {
+    "sandbox": "syncd.cli.sandbox:sandbox",
+    "sync": "syncd.cli.sync:sync",
+    "backfill": "syncd.cli.sync:backfill",
+    "status": "syncd.cli.status:status",
+    "limits": "syncd.cli.limits:limits",
+    "installations": "syncd.cli.installations:installations",
+    "requests": "syncd.cli.requests:requests",
+    "db": "syncd.cli.db:db",
+    "config": "syncd.cli.config:config",
+    "healthcheck": "syncd.cli.healthcheck:healthcheck",
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    commands_by_name=COMMANDS,
+    example="syncd installations add revento --credentials token.json\nsyncd sync",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Settings, instead of the usual places.")
+@click.option("-q", "--quiet", "level", flag_value="warning", help="No progress and no notices.")
+@click.option("-v", "--verbose", "level", flag_value="debug", help="Log everything, tracebacks included.")
+@click.option("--no-color", is_flag=True, help="No colour, as with NO_COLOR set.")
+@click.option("--no-input", is_flag=True, help="Never wait for somebody to type.")
+@click.version_option(__version__, prog_name="syncd", message="%(prog)s %(version)s")
+@click.pass_obj
+def syncd(session: Session, config: Path | None, level: str | None, no_color: bool, no_input: bool) -> None:
+    """Keep a PostgreSQL warehouse in step with event-platform REST APIs."""
+    session.config, session.level, session.no_input = config, level, no_input
+    if no_color:
+        os.environ["NO_COLOR"] = "1"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the process's exit code."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    session = Session()
+    catch_signals()
+    try:
+        code = syncd.main(arguments, prog_name="syncd", obj=session, standalone_mode=False)
+        sys.stdout.flush()
+    except SystemExit:
+        raise
+    except BaseException as error:
+        from syncd.cli.failure import report
+
+        return report(error, session, arguments)
+    return code or 0

@@ -1,0 +1,85 @@
+"""What goes wrong, told in one sentence and a hint: on stderr, or with --json as a document on stdout."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import click
+
+from syncd.cli.session import Session
+from syncd.cli.signals import Stopped
+from syncd.cli.text import visible, write_error, write_json
+from syncd.errors import SyncdError
+from syncd.logs import redact
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A sentence, what to do, and the exit code."""
+
+    message: str
+    hint: str | None
+    exit_code: int
+
+
+def report(error: BaseException, session: Session, arguments: Sequence[str]) -> int:
+    """Tell a person or a program of the error and return its exit code. Shows no secret."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return error.exit_code
+    failure = explain(error)
+    if session.json or "--json" in arguments:
+        write_json(document(failure))
+    else:
+        write_error(failure.message, failure.hint)
+    if session.level == "debug":
+        click.echo(_traceback(error), err=True)
+    return failure.exit_code
+
+
+def document(failure: Failure) -> dict[str, object]:
+    """The failure as the last line of a long work's output; a single document is the same."""
+    return {
+        "type": "result",
+        "status": "failed",
+        "exit": failure.exit_code,
+        "error": failure.message,
+        "hint": failure.hint,
+        "streams": [],
+    }
+
+
+def explain(error: BaseException) -> Failure:
+    """The failure that stands for an error; of an unexpected one the traceback is kept in a file."""
+    match error:
+        case SyncdError():
+            return Failure(_clean(str(error)), error.hint and _clean(error.hint), error.exit_code)
+        case Stopped():
+            return Failure(str(error), None, error.exit_code)
+        case click.UsageError():
+            path = error.ctx.command_path if error.ctx else "syncd"
+            return Failure(_clean(error.format_message()), f"`{path} --help` shows how it is used", error.exit_code)
+        case click.ClickException():
+            return Failure(_clean(error.format_message()), None, error.exit_code)
+    name = type(error).__name__
+    return Failure(f"internal error: {_clean(f'{name}: {error}')}", f"the traceback is in {_kept(error)}", 1)
+
+
+def _clean(text: str) -> str:
+    return "\n".join(visible(line) for line in redact(text).splitlines())
+
+
+def _traceback(error: BaseException) -> str:
+    return redact("".join(traceback.format_exception(error)))
+
+
+def _kept(error: BaseException) -> str:
+    number, path = tempfile.mkstemp(prefix="syncd-error-", suffix=".txt")  # 0600
+    with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(f"syncd {' '.join(sys.argv[1:2])}\n{_traceback(error)}")
+    return path

@@ -1,0 +1,69 @@
+"""SIGINT and SIGTERM: the first one ends the work cleanly, a second one ends the process at once."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import click
+
+T = TypeVar("T")
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(BaseException):  # like KeyboardInterrupt, nothing on the way may take it for a failure
+    """A signal asked us to end, and the work has ended cleanly."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signum).name}")
+        self.exit_code = 128 + signum
+
+
+def catch_signals() -> None:
+    """Raise Stopped wherever the program stands when a signal comes."""
+    for each in SIGNALS:
+        signal.signal(each, _stop_here)
+
+
+def _stop_here(signum: int, _frame: object) -> None:
+    _let_the_next_one_kill()
+    raise Stopped(signum)
+
+
+def _let_the_next_one_kill() -> None:
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_DFL)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` to its end. A signal cancels it: leases are given back and runs closed before this raises Stopped."""
+    caught: list[int] = []
+    try:
+        return asyncio.run(_stoppable(work, caught))
+    except asyncio.CancelledError:
+        if caught:
+            raise Stopped(caught[0]) from None
+        raise
+    finally:
+        if not caught:
+            catch_signals()
+
+
+async def _stoppable(work: Coroutine[Any, Any, T], caught: list[int]) -> T:
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def stop(signum: int) -> None:
+        caught.append(signum)
+        for each in SIGNALS:
+            loop.remove_signal_handler(each)
+        _let_the_next_one_kill()
+        click.echo("stopping cleanly; once more to stop at once", err=True)
+        if task is not None:
+            task.cancel()
+
+    for each in SIGNALS:
+        loop.add_signal_handler(each, stop, each)
+    return await work
