@@ -9,6 +9,7 @@ import asyncio
 import fcntl
 import json
 import os
+import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from psycopg import sql
-from sqlalchemy import text
+from sqlalchemy import Select, Table, func, select
 
 from syncd import config
 from syncd.clock import SystemClock
@@ -49,6 +50,7 @@ class Stage:
     app: App
     sandbox: Sandbox
     installations: tuple[Installation, ...]
+    bind: tuple[str, int]  # where the daemon's probes shall answer
 
     async def first_sync(self, watch: Watch) -> list[RoundResult]:
         """Copy every event once. Raises the first error that kept a round from running."""
@@ -56,10 +58,20 @@ class Stage:
         return list(await asyncio.gather(*(self.app.run_round(order, watch) for order in orders)))
 
     async def row_counts(self) -> dict[str, int]:
-        """Rows in each table that the sync fills."""
+        """Rows in each table that the sync fills; rows that are only named by others do not count."""
         tables = [table for metadata in TABLES if metadata.schema != "syncd" for table in metadata.sorted_tables]
         async with self.app.database.control() as control:
-            return {str(t): (await control.execute(text(f"SELECT count(*) FROM {t}"))).scalar_one() for t in tables}  # noqa: S608
+            return {str(table): await control.scalar(_count(table)) or 0 for table in tables}
+
+    def activity_id(self) -> str:
+        """An activity of the first event, to play with."""
+        activity_id: str = self.sandbox.truth()["events"][0]["activities"][0]["id"]
+        return activity_id
+
+
+def _count(table: Table) -> Select[int]:
+    rows = select(func.count()).select_from(table)
+    return rows.where(~table.c["_syncd_is_stub"]) if "_syncd_is_stub" in table.c else rows
 
 
 def default_home() -> Path:
@@ -83,16 +95,17 @@ def stage_database(home: Path) -> Iterator[embedded.Server]:
 
 @asynccontextmanager
 async def set_up(
-    server: embedded.Server, sandbox_settings: SandboxSettings, faults: tuple[str, ...], bind: str, watch: Watch
+    server: embedded.Server, sandbox_settings: SandboxSettings, faults: tuple[str, ...], watch: Watch
 ) -> AsyncIterator[Stage]:
     """Start the sandbox, write the demo's configuration, and connect every event of the sandbox's world."""
+    bind = ("127.0.0.1", _free_port())
     async with Sandbox(sandbox_settings) as sandbox:
         settings = config.load(_write_config(server.home, sandbox, sandbox_settings, bind), {})
         async with open_app(settings, server.url, "demo", watch) as app:
             installations = [await _connect(app, sandbox, event_id) for event_id in sandbox.event_ids]
             for fault in faults:
                 sandbox.faults.add(dict(FAULTS[fault]))
-            yield Stage(app, sandbox, tuple(installations))
+            yield Stage(app, sandbox, tuple(installations), bind)
 
 
 async def _connect(app: App, sandbox: Sandbox, event_id: str) -> Installation:
@@ -114,10 +127,10 @@ async def _connect(app: App, sandbox: Sandbox, event_id: str) -> Installation:
     return await add_installation(app, installation, credentials.tokens, check=True)
 
 
-def _write_config(home: Path, sandbox: Sandbox, settings: SandboxSettings, bind: str) -> Path:
+def _write_config(home: Path, sandbox: Sandbox, settings: SandboxSettings, bind: tuple[str, int]) -> Path:
     tables: dict[str, dict[str, str]] = {
         "database": {"data_dir": str(home)},
-        "http": {"bind": bind},
+        "http": {"bind": f"{bind[0]}:{bind[1]}"},
         "revento": {
             "api_url": sandbox.api_url,
             "auth_url": sandbox.auth_url,
@@ -133,6 +146,18 @@ def _write_config(home: Path, sandbox: Sandbox, settings: SandboxSettings, bind:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     path.chmod(0o600)
     return path
+
+
+def _free_port() -> int:
+    """The usual port if it is free, else any that is."""
+    for port in (8440, 0):
+        try:
+            with socket.create_server(("127.0.0.1", port)) as listener:
+                free: int = listener.getsockname()[1]
+                return free
+        except OSError:
+            continue
+    raise ConfigError("no port on 127.0.0.1 is free", hint="close some programs and try again")
 
 
 def _empty(server: embedded.Server) -> None:

@@ -19,7 +19,9 @@ from syncd.cli.signals import catch_signals
 
 # In the order of --help.
 COMMANDS = {
+    "demo": "syncd.cli.demo:demo",
     "sandbox": "syncd.cli.sandbox:sandbox",
+    "serve": "syncd.cli.serve:serve",
     "sync": "syncd.cli.sync:sync",
     "backfill": "syncd.cli.sync:backfill",
     "status": "syncd.cli.status:status",

@@ -1,0 +1,32 @@
+"""`syncd config`: what is in force, and where it came from."""
+
+from __future__ import annotations
+
+import click
+
+from syncd.cli.command import Group
+from syncd.cli.session import Session, pass_session
+from syncd.cli.text import Listing
+
+
+@click.group(cls=Group, example="syncd config show")
+def config() -> None:
+    """Show the settings that are in force."""
+
+
+@config.command(example="syncd --config syncd.toml config show --json")
+@pass_session
+def show(session: Session) -> None:
+    """Show each setting, its value and its origin; of a secret only whether it is set."""
+    from syncd.config import shown
+
+    settings = session.settings()
+    rows = shown(settings)
+    session.note(f"read from {settings.source_path}" if settings.source_path else "no configuration file")
+    session.answer(
+        {
+            "file": settings.source_path,
+            "settings": {key: {"value": value, "origin": origin} for key, value, origin in rows},
+        },
+        Listing(("KEY", "VALUE", "ORIGIN"), rows),
+    )

@@ -1,0 +1,212 @@
+"""`syncd installations`: the accounts that are kept in step."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import IO, TYPE_CHECKING
+from uuid import uuid4
+
+import click
+
+from syncd.cli.command import Group
+from syncd.cli.connection import chosen_names, read
+from syncd.cli.session import Session, pass_session
+from syncd.cli.signals import run
+from syncd.cli.status import document, summary
+from syncd.cli.text import Listing, show_time
+from syncd.errors import ConfigError
+
+if TYPE_CHECKING:
+    from syncd.config import Settings
+    from syncd.credentials.file import Credentials
+    from syncd.model import Installation
+    from syncd.store.database import Database
+    from syncd.store.reports import InstallationReport
+
+
+@click.group(cls=Group, example="syncd installations add revento --credentials token.json\nsyncd installations list")
+def installations() -> None:
+    """Add and show the accounts that are kept in step."""
+
+
+@installations.command("list", example="syncd installations list --json")
+@pass_session
+def list_all(session: Session) -> None:
+    """List the installations."""
+    from syncd.store.reports import report_installations
+
+    found = read(session, report_installations)
+    rows = [
+        (each.name, each.source, each.state, each.environment, each.timezone, each.created_at, each.state_reason)
+        for each in found
+    ]
+    listing = Listing(
+        ("NAME", "SOURCE", "STATE", "ENVIRONMENT", "TIMEZONE", "ADDED", "REASON"), rows, spare=("ADDED", "SOURCE")
+    )
+    session.answer({"installations": [document(each) for each in found]}, *([listing] if found else []))
+    if not found:
+        session.note("no installations yet: `syncd installations add --help` shows how to add one")
+
+
+@installations.command(example="syncd installations show revento/evt_1")
+@click.argument("name", metavar="INSTALLATION")
+@pass_session
+def show(session: Session, name: str) -> None:
+    """Show one installation; never a token. Any unambiguous end of its name will do."""
+    from syncd.store.reports import report_installations
+
+    async def ask(database: Database) -> list[InstallationReport]:
+        return await report_installations(database, await chosen_names(database, [name]))
+
+    (found,) = read(session, ask)
+    session.answer(document(found), Listing(("", ""), _facts(found)))
+
+
+def _facts(found: InstallationReport) -> list[tuple[str, object]]:
+    last = found.last_run
+    return [
+        ("name", found.name),
+        ("source", found.source),
+        ("account", found.account),
+        ("organization", found.organization),
+        ("environment", found.environment),
+        ("timezone", found.timezone),
+        ("API", found.api_url),
+        ("authorization", found.auth_url),
+        ("scopes", " ".join(found.scopes)),
+        ("state", found.state if found.state_reason is None else f"{found.state}: {found.state_reason}"),
+        ("added", found.created_at),
+        ("changed", found.updated_at),
+        ("access token", found.access_expires_at and f"expires {show_time(found.access_expires_at)}"),
+        ("refresh token", found.refresh_expires_at and f"expires {show_time(found.refresh_expires_at)}"),
+        ("driven by", found.driver),
+        ("last run", last and f"{last.run_id} ({last.trigger}, {last.state}), began {show_time(last.started_at)}"),
+        ("streams", summary(found.streams)),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `add` was asked for."""
+
+    source: str
+    name: str | None
+    timezone: str
+    environment: str
+    api_url: str | None
+    auth_url: str | None
+
+
+@installations.command(
+    example="syncd installations add revento --credentials token.json --timezone Europe/Warsaw\n"
+    "vault-read revento | syncd installations add revento --credentials -"
+)
+@click.argument("source")
+@click.option(
+    "--credentials", "file", type=click.File("rb"), required=True, metavar="FILE",
+    help="The token response as JSON; - reads it from standard input.",
+)  # fmt: skip
+@click.option("--name", help="Instead of SOURCE/<event id>.")
+@click.option("--timezone", default="UTC", show_default=True, metavar="ZONE", help="The event's, as Europe/Warsaw.")
+@click.option(
+    "--environment", type=click.Choice(["production", "sandbox"]), default="production", show_default=True,
+    help="Views for BI show production only, unless asked.",
+)  # fmt: skip
+@click.option("--api-url", metavar="URL", help="Instead of revento.api_url; needs --auth-url.")
+@click.option("--auth-url", metavar="URL", help="Instead of revento.auth_url.")
+@click.option("--no-check", is_flag=True, help="Do not try the credentials with a call.")
+@pass_session
+def add(session: Session, file: IO[bytes], no_check: bool, **options: str) -> None:
+    """Add an account of SOURCE (revento), or replace its credentials, and print its name."""
+    from syncd import main
+    from syncd.credentials.file import read_credentials
+
+    settings = session.settings()
+    asked = Options(**options)
+    _require_known(asked.source, main.SOURCES)
+    _require_zone(asked.timezone)
+    document = _document(session, file)
+    credentials = read_credentials(document, now=datetime.now(UTC))
+    installation = described(asked, credentials, settings)
+    url = main.prepare_database(settings)
+
+    async def adding() -> Installation:
+        async with main.open_app(settings, url, "installations add") as app:
+            return await main.add_installation(app, installation, credentials.tokens, check=not no_check)
+
+    added = run(adding())
+    session.answer({"installation": added}, added.name)
+    session.note(f"added; next: `syncd sync {added.name}`, or `syncd serve` to keep it in step")
+
+
+def _document(session: Session, file: IO[bytes]) -> bytes:
+    if file.isatty():
+        if session.no_input:
+            raise ConfigError("--credentials - would wait for somebody to type", hint="give a file, or pipe it in")
+        session.note("paste the token response, then press Ctrl-D")
+    elif os.fstat(file.fileno()).st_mode & 0o077 and file.name != "<stdin>":
+        session.note(f"warning: {file.name} can be read by others; `chmod 600 {file.name}`, or remove it")
+    return file.read()
+
+
+def described(asked: Options, credentials: Credentials, settings: Settings) -> Installation:
+    """The installation that was asked for. Raises ConfigError for what is missing or cannot be."""
+    from syncd.model import Installation
+
+    if asked.api_url and not asked.auth_url:
+        raise ConfigError(
+            "--api-url needs --auth-url: a secret must not go to another environment's host",
+            hint="give the authorization server that belongs to that API",
+        )
+    name = asked.name if asked.name is not None else f"{asked.source}/{credentials.event_id}"
+    if not name.strip() or not name.isprintable() or name != name.strip():
+        raise ConfigError(f"{name!r} cannot be a name", hint="leave --name out, or give letters and digits")
+    return Installation(
+        name=name,
+        source=asked.source,
+        account=credentials.event_id,
+        organization=credentials.organization_id,
+        timezone=asked.timezone,
+        environment=asked.environment,
+        api_url=_base_url("api_url", asked.api_url, settings.revento.api_url),
+        auth_url=_base_url("auth_url", asked.auth_url, settings.revento.auth_url),
+        scopes=credentials.tokens.scopes,
+        state="active",
+        grant_id=uuid4(),
+    )
+
+
+def _base_url(key: str, given: str | None, configured: str | None) -> str:
+    from syncd.config_types import base_url
+
+    if given is None and configured is None:
+        raise ConfigError(
+            f"revento.{key} is not set", hint=f"set SYNCD_REVENTO__{key.upper()}, or give --{key.replace('_', '-')}"
+        )
+    try:
+        return base_url(given) if given is not None else str(configured)
+    except ValueError as error:
+        raise ConfigError(f"--{key.replace('_', '-')}: {error}", hint="such as https://api.example.com/v1") from error
+
+
+def _require_known(source: str, known: object) -> None:
+    names = list(known)  # type: ignore[call-overload]
+    if source not in names:
+        raise ConfigError(f"there is no source {source!r}", hint=f"known sources: {', '.join(names)}")
+
+
+def _require_zone(zone: str) -> None:
+    from zoneinfo import available_timezones
+
+    zones = available_timezones()
+    if zone == "UTC" or zone in zones:
+        return
+    by_small_letters = {each.lower(): each for each in zones}
+    near = [by_small_letters[each] for each in difflib.get_close_matches(zone.lower(), by_small_letters, n=3)]
+    raise ConfigError(
+        f"{zone!r} is not a time zone",
+        hint=f"did you mean {' or '.join(near)}?" if near else "give its IANA name, such as Europe/Warsaw",
+    )

@@ -1,0 +1,81 @@
+"""`syncd requests`: from a request id to the rows that came of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from syncd.cli.command import Group
+from syncd.cli.connection import read
+from syncd.cli.session import Session, pass_session
+from syncd.cli.text import Listing, Part, count, show_time
+
+if TYPE_CHECKING:
+    from syncd.store.database import Database
+    from syncd.store.reports import PageReport, RequestTrace
+
+NOT_FOUND = 6
+
+
+@click.group(cls=Group, example="syncd requests find 0b7c3c1e-6f0e-4c5f-9f0a-2f6f1f4f9d11")
+def requests() -> None:
+    """Follow the calls that were made."""
+
+
+@requests.command(example="syncd requests find 0b7c3c1e-6f0e-4c5f-9f0a-2f6f1f4f9d11")
+@click.argument("request_id")
+@pass_session
+def find(session: Session, request_id: str) -> int:
+    """Show a request, its run, its page, and the rows that it was the last to change.
+
+    REQUEST_ID is ours (rows have it as _syncd_request_id) or the server's. The exit code is 6 if it is not known.
+    """
+    from syncd import main
+    from syncd.store.reports import trace_request
+
+    async def ask(database: Database) -> RequestTrace | None:
+        return await trace_request(database, request_id, main.TABLES)
+
+    trace = read(session, ask)
+    if trace is None:
+        session.answer({"request": None})
+        session.note(f"no request {request_id!r} is known")
+        return NOT_FOUND
+    session.answer(trace, *text(trace))
+    return 0
+
+
+def text(trace: RequestTrace) -> list[Part]:
+    """What was asked, by which run, what it brought, and the rows."""
+    request, run = trace.request, trace.run
+    outcome = f"{request.status or 'no reply'}{f' ({request.error_code})' if request.error_code else ''}"
+    facts = [
+        ("request", request.request_id),
+        ("server's id", request.server_request_id),
+        ("installation", request.installation),
+        ("endpoint", request.endpoint),
+        ("sent", show_time(request.sent_at)),
+        ("outcome", f"{outcome}, {count(request.bytes, 'byte')} in {request.duration_ms} ms"),
+        ("token", request.token_fingerprint),
+        ("run", f"{run.run_id} ({run.trigger}, {run.state}, by {run.owner})" if run else None),
+        *(_page(trace.page) if trace.page else []),
+    ]
+    rows = [(each.table, each.rows, _keys(each.keys, each.rows)) for each in trace.tables]
+    if not rows:
+        return [Listing(("", ""), facts), "no row was changed last by this request"]
+    return [Listing(("", ""), facts), "", Listing(("TABLE", "ROWS", "KEYS"), rows)]
+
+
+def _page(page: PageReport) -> list[tuple[str, str]]:
+    books = ("inserted", "updated", "unchanged", "superseded", "rejected", "quarantined_values")
+    numbers = [(getattr(page, name), name.replace("_", " ")) for name in books]
+    said = ", ".join(f"{number} {name}" for number, name in numbers if number)
+    return [
+        ("page", f"{page.stream} page {page.page_number} of walk {page.walk_id} ({page.outcome})"),
+        ("rows", f"{page.seen} seen{f': {said}' if said else ''}"),
+    ]
+
+
+def _keys(keys: tuple[str, ...], rows: int) -> str:
+    return ", ".join(keys) + (f" and {rows - len(keys)} more" if rows > len(keys) else "")

@@ -1,0 +1,86 @@
+"""`syncd status`: how fresh each stream is, against what is promised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from syncd.cli.command import Command
+from syncd.cli.connection import chosen_names, read
+from syncd.cli.session import Session, pass_session
+from syncd.cli.text import Listing, Part, count, show_age
+
+if TYPE_CHECKING:
+    from syncd.store.database import Database
+    from syncd.store.reports import InstallationReport, StreamReport
+
+STALE = 6
+
+
+@click.command(cls=Command, example="syncd status\nsyncd status --fail-on-stale || notify-somebody")
+@click.argument("names", nargs=-1, metavar="[INSTALLATION]...")
+@click.option("--fail-on-stale", is_flag=True, help="Exit with 6 if a stream is older than promised.")
+@pass_session
+def status(session: Session, names: tuple[str, ...], fail_on_stale: bool) -> int:
+    """Show how fresh each stream is: its age, what is promised, and when it is due next."""
+    from syncd.store.reports import report_installations
+
+    async def ask(database: Database) -> list[InstallationReport]:
+        return await report_installations(database, await chosen_names(database, names))
+
+    found = read(session, ask)
+    session.answer({"installations": [document(each) for each in found]}, *text(found))
+    if not found:
+        session.note("no installations yet: `syncd installations add --help` shows how to add one")
+    is_stale = any(stream.is_stale for each in found for stream in each.streams)
+    return STALE if fail_on_stale and is_stale else 0
+
+
+def document(installation: InstallationReport) -> dict[str, Any]:
+    """The installation as JSON; each stream says whether it is stale."""
+    values = {field.name: getattr(installation, field.name) for field in fields(installation)}
+    streams = [
+        {field.name: getattr(stream, field.name) for field in fields(stream)} | {"is_stale": stream.is_stale}
+        for stream in installation.streams
+    ]
+    return values | {"streams": streams}
+
+
+def text(found: Sequence[InstallationReport]) -> list[Part]:
+    """A line for each stream, and a sentence."""
+    if not found:
+        return []
+    rows = [(each.name, *_row(stream)) for each in found for stream in each.streams]
+    listing = Listing(
+        ("INSTALLATION", "STREAM", "STATE", "AGE", "PROMISED", "CERTIFIED", "NEXT DUE", "REASON"),
+        rows,
+        spare=("CERTIFIED", "NEXT DUE", "PROMISED"),
+    )
+    driven = [f"{each.name} is being driven by {each.driver}" for each in found if each.driver]
+    return [listing, summary([stream for each in found for stream in each.streams]), *driven]
+
+
+def _row(stream: StreamReport) -> tuple[object, ...]:
+    return (
+        stream.stream,
+        stream.state,
+        show_age(stream.age_s) if stream.age_s is not None else "-",
+        show_age(stream.promised_s),
+        stream.last_certified_at,
+        stream.due_at,
+        stream.reason,
+    )
+
+
+def summary(streams: Sequence[StreamReport]) -> str:
+    """`All 21 streams fresh`, or how many are not."""
+    numbers = {state: sum(stream.state == state for stream in streams) for state in ("late", "never", "skipped")}
+    words = {"late": "late", "never": "never certified", "skipped": "skipped"}
+    others = [f"{number} {words[state]}" for state, number in numbers.items() if number]
+    if not others:
+        return f"All {count(len(streams), 'stream')} fresh"
+    fresh = len(streams) - sum(numbers.values())
+    return f"{fresh} of {count(len(streams), 'stream')} fresh, {', '.join(others)}"

@@ -1,0 +1,109 @@
+"""`syncd sync` and `syncd backfill`: one round now, watched to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import click
+
+from syncd.cli.command import Command
+from syncd.cli.result import Outcome, document, text
+from syncd.cli.session import Session, pass_session
+from syncd.cli.signals import run
+
+if TYPE_CHECKING:
+    from syncd.config import Settings
+    from syncd.main import App
+    from syncd.sync.round import Order
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to copy: all installations when there are no names, all streams when there are no streams."""
+
+    command: str
+    names: Sequence[str]
+    streams: Sequence[str]
+    wait: bool
+    fresh: bool = False
+
+
+def _stream_option() -> click.Option:
+    return click.option("--stream", "-s", "streams", multiple=True, metavar="NAME", help="Only these; may be repeated.")
+
+
+def _wait_option():
+    return click.option(
+        "--wait/--no-wait", default=True, help="While another process drives an installation: wait, or give up."
+    )
+
+
+@click.command(cls=Command, example="syncd sync\nsyncd sync revento/evt_1 --stream participants --json")
+@click.argument("names", nargs=-1, metavar="[INSTALLATION]...")
+@_stream_option()
+@_wait_option()
+@pass_session
+def sync(session: Session, names: tuple[str, ...], streams: tuple[str, ...], wait: bool) -> int:
+    """Run one round now: copy each stream of these installations, or of all, and certify it.
+
+    A round that was cut off within the last hour goes on where it stood.
+    """
+    return _work(session, Asked("sync", names, streams, wait))
+
+
+@click.command(cls=Command, example="syncd backfill revento/evt_1 --stream participants --from-scratch")
+@click.argument("name", metavar="INSTALLATION")
+@_stream_option()
+@click.option("--from-scratch", is_flag=True, help="Forget the saved positions and begin at each first page.")
+@_wait_option()
+@pass_session
+def backfill(session: Session, name: str, streams: tuple[str, ...], from_scratch: bool, wait: bool) -> int:
+    """Copy an installation's streams whole, going on from their saved positions."""
+    return _work(session, Asked("backfill", [name], streams, wait, from_scratch))
+
+
+def _work(session: Session, asked: Asked) -> int:
+    from syncd import main
+
+    settings = session.settings()
+    url = main.prepare_database(settings)
+    outcome = run(_rounds(session, settings, url, asked))
+    session.answer(document(outcome), *text(outcome))
+    if not outcome.rounds:
+        session.note("no installations yet: `syncd installations add --help` shows how to add one")
+    for failure in outcome.failures.values():
+        session.note(*filter(None, (f"error: {failure.message}", failure.hint and f"hint: {failure.hint}")))
+    return outcome.exit_code
+
+
+async def _rounds(session: Session, settings: Settings, url: str, asked: Asked) -> Outcome:
+    from syncd import main
+    from syncd.cli.progress import TellingClock, shown, watch
+
+    began_at, began = datetime.now(UTC), monotonic()
+    async with main.open_app(settings, url, asked.command) as app:
+        orders = await _orders(app, asked)
+        with shown(session) as display:
+            telling = replace(app, clock=TellingClock(app.clock, display))
+            results = await telling.sync(orders, watch(display))
+    names = [order.installation.name for order in orders]
+    return Outcome(dict(zip(names, results, strict=True)), began_at, monotonic() - began)
+
+
+async def _orders(app: App, asked: Asked) -> list[Order]:
+    from syncd.main import chosen, chosen_streams
+
+    return [
+        app.order(
+            installation,
+            asked.command,
+            chosen_streams(installation, asked.streams),
+            wait=asked.wait,
+            fresh=asked.fresh,
+        )
+        for installation in await chosen(app, list(dict.fromkeys(asked.names)))
+    ]
