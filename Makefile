@@ -18,9 +18,9 @@ COMPILE := uv pip compile pyproject.toml --quiet --universal --python-version 3.
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
 
-# `exec`: a signal sent to make reaches the program itself, and no shell stands between.
+# Ctrl-C is how a demo ends, so its exit code 130 is no error of make's.
 demo: $(INSTALLED) ## sandbox, embedded PostgreSQL and the daemon on them, first sync shown
-	@exec $(BIN)/syncd demo $(ARGS)
+	@trap '' INT; (trap - INT; exec $(BIN)/syncd demo $(ARGS)) || [ $$? -eq 130 ]
 
 test: $(INSTALLED) ## the test suite: under five minutes on two cores
 	@exec $(BIN)/pytest $(ARGS)

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -40,14 +41,18 @@ COMMANDS = {
     example="syncd installations add revento --credentials token.json\nsyncd sync",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Settings, instead of the usual places.")
+@click.option(
+    "--config", type=click.Path(path_type=Path), metavar="FILE", help="Settings, instead of the usual places."
+)
 @click.option("-q", "--quiet", "level", flag_value="warning", help="No progress and no notices.")
 @click.option("-v", "--verbose", "level", flag_value="debug", help="Log everything, tracebacks included.")
 @click.option("--no-color", is_flag=True, help="No colour, as with NO_COLOR set.")
 @click.option("--no-input", is_flag=True, help="Never wait for somebody to type.")
 @click.version_option(__version__, prog_name="syncd", message="%(prog)s %(version)s")
 @click.pass_obj
-def syncd(session: Session, config: Path | None, level: str | None, no_color: bool, no_input: bool) -> None:
+def syncd(
+    session: Session, config: Path | None, level: Literal["warning", "debug"] | None, no_color: bool, no_input: bool
+) -> None:
     """Keep a PostgreSQL warehouse in step with event-platform REST APIs."""
     session.config, session.level, session.no_input = config, level, no_input
     if no_color:

@@ -39,7 +39,9 @@ async def _opened(settings: Settings, url: str) -> AsyncIterator[Database]:
     from syncd.store.database import open_database
 
     behind_pooler = settings.database.pooler == "transaction"
-    async with open_database(url, pool_size=1, lease_s=settings.daemon.lease_s, behind_pooler=behind_pooler) as database:
+    async with open_database(
+        url, pool_size=1, lease_s=settings.daemon.lease_s, behind_pooler=behind_pooler
+    ) as database:
         yield database
 
 

@@ -12,7 +12,7 @@ import click
 from syncd.cli.command import Group
 from syncd.cli.connection import without_password
 from syncd.cli.session import Session, pass_session
-from syncd.cli.text import Listing
+from syncd.cli.text import facts
 from syncd.errors import ConfigError, DatabaseError, SchemaOutdated
 
 # What PostgreSQL takes unquoted, so that nobody has to quote it.
@@ -70,10 +70,11 @@ def url(session: Session) -> None:
 def psql(session: Session, arguments: tuple[str, ...]) -> None:
     """Open psql on the database; ARGUMENTS are psql's own."""
     from syncd import main
+    from syncd.store import embedded
 
     settings = session.settings()
     address, password = without_password(main.database_url(settings, direct=True))
-    program = _psql() if settings.database.url else main.embedded.psql_path(main.home(settings))
+    program = _psql() if settings.database.url else embedded.psql_path(main.home(settings))
     environment = os.environ | ({"PGPASSWORD": password} if password else {})
     os.execve(program, ["psql", address, *arguments], environment)  # noqa: S606 - psql takes our place
 
@@ -140,7 +141,7 @@ def grants(session: Session, login: str | None) -> None:
     rows = [*(("role", role) for role in ROLES), *([("login", login)] if login else [])]
     session.answer(
         {"roles": ROLES, "login": login, "password_file": file},
-        Listing(("", ""), [*rows, *([("password file", file)] if file else [])]),
+        facts([*rows, ("password file", file)]),
     )
     if login and file is None:
         session.note(f"{login} existed already and keeps its password")
@@ -159,7 +160,9 @@ def _make_login(address: str, login: str, home: Path) -> Path | None:
         path.touch(mode=0o600, exist_ok=True)
         path.chmod(0o600)
     except OSError as error:
-        raise DatabaseError(f"{path}: {error.strerror}", hint="set database.data_dir to a folder you can write") from error
+        raise DatabaseError(
+            f"{path}: {error.strerror}", hint="set database.data_dir to a folder you can write"
+        ) from error
     password = make_login(address, login)
     if password is None:
         if not path.stat().st_size:

@@ -15,7 +15,6 @@ from syncd.cli.session import Session
 from syncd.cli.signals import Stopped
 from syncd.cli.text import visible, write_error, write_json
 from syncd.errors import SyncdError
-from syncd.logs import redact
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +70,14 @@ def explain(error: BaseException) -> Failure:
 
 
 def _clean(text: str) -> str:
+    from syncd.logs import redact
+
     return "\n".join(visible(line) for line in redact(text).splitlines())
 
 
 def _traceback(error: BaseException) -> str:
+    from syncd.logs import redact
+
     return redact("".join(traceback.format_exception(error)))
 
 

@@ -21,10 +21,15 @@ UNHEALTHY = 6
 @click.command(cls=Command, example="syncd healthcheck && echo ready")
 @pass_session
 def healthcheck(session: Session) -> int:
-    """Ask the daemon on `http.bind` whether it is ready; the exit code is 6 if it is not."""
+    """Ask the daemon whether it is ready.
+
+    It is asked on `http.bind`; the exit code is 6 if it is not ready, or not there.
+    """
     host, port = read_bind(os.environ, session.config)
     if port == 0:
-        raise ConfigError("http.bind leaves the port to the kernel, so it is not known", hint="name a port in http.bind")
+        raise ConfigError(
+            "http.bind leaves the port to the kernel, so it is not known", hint="name a port in http.bind"
+        )
     is_ready, says = ask(LOOPBACKS.get(host, host), port)
     session.answer({"ready": is_ready, "says": says}, f"{'ready' if is_ready else 'not ready'}: {says}")
     return 0 if is_ready else UNHEALTHY

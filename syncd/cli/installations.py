@@ -13,10 +13,10 @@ import click
 
 from syncd.cli.command import Group
 from syncd.cli.connection import chosen_names, read
-from syncd.cli.session import Session, pass_session
+from syncd.cli.session import NOTHING_YET, Session, pass_session
 from syncd.cli.signals import run
 from syncd.cli.status import document, summary
-from syncd.cli.text import Listing, show_time
+from syncd.cli.text import Listing, facts, show_time
 from syncd.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def list_all(session: Session) -> None:
     )
     session.answer({"installations": [document(each) for each in found]}, *([listing] if found else []))
     if not found:
-        session.note("no installations yet: `syncd installations add --help` shows how to add one")
+        session.note(NOTHING_YET)
 
 
 @installations.command(example="syncd installations show revento/evt_1")
@@ -62,7 +62,7 @@ def show(session: Session, name: str) -> None:
         return await report_installations(database, await chosen_names(database, [name]))
 
     (found,) = read(session, ask)
-    session.answer(document(found), Listing(("", ""), _facts(found)))
+    session.answer(document(found), facts(_facts(found)))
 
 
 def _facts(found: InstallationReport) -> list[tuple[str, object]]:
@@ -119,14 +119,15 @@ class Options:
 @click.option("--auth-url", metavar="URL", help="Instead of revento.auth_url.")
 @click.option("--no-check", is_flag=True, help="Do not try the credentials with a call.")
 @pass_session
-def add(session: Session, file: IO[bytes], no_check: bool, **options: str) -> None:
+def add(session: Session, /, file: IO[bytes], no_check: bool, **options: str) -> None:
     """Add an account of SOURCE (revento), or replace its credentials, and print its name."""
     from syncd import main
     from syncd.credentials.file import read_credentials
+    from syncd.sources import SOURCES
 
     settings = session.settings()
     asked = Options(**options)
-    _require_known(asked.source, main.SOURCES)
+    _require_known(asked.source, SOURCES)
     _require_zone(asked.timezone)
     document = _document(session, file)
     credentials = read_credentials(document, now=datetime.now(UTC))

@@ -9,7 +9,7 @@ import click
 
 from syncd.cli.command import Command
 from syncd.cli.connection import chosen_names, read
-from syncd.cli.session import Session, pass_session
+from syncd.cli.session import NOTHING_YET, Session, pass_session
 from syncd.cli.text import Listing
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ HEADERS = ("INSTALLATION", "TOKEN", "HEADROOM", "LIMIT", "RESET", "HOUR", "MINUT
 @click.argument("names", nargs=-1, metavar="[INSTALLATION]...")
 @pass_session
 def limits(session: Session, names: tuple[str, ...]) -> None:
-    """Show each token's call budget as the API tells it, and the calls that syncd has made.
+    """Show each token's call budget, and who spent it.
 
     HEADROOM: calls the server would still take within its hour; HOUR, MINUTE: our calls in the last hour and minute;
     REFUSED: those of the last hour that were answered with 429.
@@ -38,9 +38,11 @@ def limits(session: Session, names: tuple[str, ...]) -> None:
         {field.name: getattr(each, field.name) for field in fields(each)} | {"headroom": each.headroom}
         for each in found
     ]
-    session.answer({"tokens": documents}, *([Listing(HEADERS, [_row(each) for each in found], spare=("RESET",))] if found else []))
+    session.answer(
+        {"tokens": documents}, *([Listing(HEADERS, [_row(each) for each in found], spare=("RESET",))] if found else [])
+    )
     if not found:
-        session.note("no installations yet: `syncd installations add --help` shows how to add one")
+        session.note(NOTHING_YET)
 
 
 def _row(token: TokenReport) -> tuple[object, ...]:

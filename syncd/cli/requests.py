@@ -9,7 +9,7 @@ import click
 from syncd.cli.command import Group
 from syncd.cli.connection import read
 from syncd.cli.session import Session, pass_session
-from syncd.cli.text import Listing, Part, count, show_time
+from syncd.cli.text import Listing, Part, count, facts, show_time
 
 if TYPE_CHECKING:
     from syncd.store.database import Database
@@ -50,7 +50,7 @@ def text(trace: RequestTrace) -> list[Part]:
     """What was asked, by which run, what it brought, and the rows."""
     request, run = trace.request, trace.run
     outcome = f"{request.status or 'no reply'}{f' ({request.error_code})' if request.error_code else ''}"
-    facts = [
+    pairs = [
         ("request", request.request_id),
         ("server's id", request.server_request_id),
         ("installation", request.installation),
@@ -63,8 +63,8 @@ def text(trace: RequestTrace) -> list[Part]:
     ]
     rows = [(each.table, each.rows, _keys(each.keys, each.rows)) for each in trace.tables]
     if not rows:
-        return [Listing(("", ""), facts), "no row was changed last by this request"]
-    return [Listing(("", ""), facts), "", Listing(("TABLE", "ROWS", "KEYS"), rows)]
+        return [facts(pairs), "no row was changed last by this request"]
+    return [facts(pairs), "", Listing(("TABLE", "ROWS", "KEYS"), rows)]
 
 
 def _page(page: PageReport) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,29 +15,120 @@ if TYPE_CHECKING:
     from syncd.store.runs import StreamResult
     from syncd.sync.round import RoundResult
 
+HEADERS = ("INSTALLATION", "STREAM", "STATUS", "PAGES", "ROWS", "NEW", "CHANGED", "UNCHANGED", "REASON")
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How each installation's round ended, by name, or why there was none."""
+    """The rounds that ran, and why others did not, by installation."""
 
-    results: Mapping[str, RoundResult | BaseException]
+    rounds: Mapping[str, RoundResult]
+    failures: Mapping[str, Failure]
     began_at: datetime
     took_s: float
-
-    @property
-    def rounds(self) -> dict[str, RoundResult]:
-        """The rounds that ran to their end."""
-        return {name: result for name, result in self.results.items() if not isinstance(result, BaseException)}
-
-    @property
-    def failures(self) -> dict[str, Failure]:
-        """Why the others did not."""
-        return {name: explain(result) for name, result in self.results.items() if isinstance(result, BaseException)}
 
     @property
     def exit_code(self) -> int:
         """The exit code that wins (docs/interface.md §3)."""
         from syncd.sync.outcome import worst
 
-        codes = [each.exit_code for each in (*self.rounds.values(), *self.failures.values())]
-        return worst(codes)
+        codes = [each.exit_code for each in self.rounds.values()]
+        return worst([*codes, *(each.exit_code for each in self.failures.values())])
+
+
+def outcome(results: Mapping[str, RoundResult | BaseException], began_at: datetime, took_s: float) -> Outcome:
+    """Sort what `App.sync` returned."""
+    failures = {name: explain(result) for name, result in results.items() if isinstance(result, BaseException)}
+    rounds = {name: result for name, result in results.items() if not isinstance(result, BaseException)}
+    return Outcome(rounds, failures, began_at, took_s)
+
+
+def document(outcome: Outcome) -> dict[str, Any]:
+    """The last line of the output. With several installations, each stream names its run."""
+    from syncd.sync.outcome import state
+
+    rounds = list(outcome.rounds.values())
+    several = len(rounds) > 1
+    streams = [
+        {"installation": each.installation, **_stream(stream), **({"run_id": each.run_id} if several else {})}
+        for each in rounds
+        for stream in each.streams
+    ]
+    return {
+        "type": "result",
+        "status": state(outcome.exit_code),
+        "exit": outcome.exit_code,
+        "run_id": rounds[0].run_id if len(rounds) == 1 else None,
+        "streams": streams,
+        **_errors(outcome.failures),
+    }
+
+
+def _stream(result: StreamResult) -> dict[str, Any]:
+    counts = result.counts
+    return {
+        "stream": result.stream,
+        "status": result.status,
+        "reason": result.reason,
+        "pages": result.pages,
+        "requests": result.requests,
+        "seen": counts.seen,
+        "inserted": counts.inserted,
+        "updated": counts.updated,
+        "unchanged": counts.unchanged,
+        "superseded": counts.superseded,
+        "removed": 0,
+        "rejected": counts.rejected,
+        "quarantined_values": counts.quarantined_values,
+        "request_id": result.request_id,
+        "error_code": result.error_code,
+    }
+
+
+def _errors(failures: Mapping[str, Failure]) -> dict[str, Any]:
+    if not failures:
+        return {}
+    first = next(iter(failures.values()))
+    each = [
+        {"installation": name, "exit": failure.exit_code, "error": failure.message, "hint": failure.hint}
+        for name, failure in failures.items()
+    ]
+    return {"error": first.message, "hint": first.hint, "errors": each}
+
+
+def text(outcome: Outcome) -> list[Part]:
+    """A line for each stream, and a sentence."""
+    results = [(name, stream) for name, each in outcome.rounds.items() for stream in each.streams]
+    if not results:
+        return []
+    rows = [_row(name if len(outcome.rounds) > 1 else "", stream) for name, stream in results]
+    return [Listing(HEADERS, rows, spare=("UNCHANGED", "PAGES", "CHANGED")), _sentence(outcome)]
+
+
+def _row(installation: str, result: StreamResult) -> tuple[object, ...]:
+    counts = result.counts
+    return (
+        installation,
+        result.stream,
+        result.status,
+        result.pages,
+        counts.seen,
+        counts.inserted,
+        counts.updated,
+        counts.unchanged,
+        result.reason,
+    )
+
+
+def _sentence(outcome: Outcome) -> str:
+    streams = [stream for each in outcome.rounds.values() for stream in each.streams]
+    statuses = Counter(stream.status for stream in streams)
+    states = ", ".join(f"{number} {status}" for status, number in statuses.items())
+    whose = next(iter(outcome.rounds)) if len(outcome.rounds) == 1 else count(len(outcome.rounds), "installation")
+    calls = sum(stream.requests for stream in streams)
+    rows = sum(stream.counts.seen for stream in streams)
+    ended_at = outcome.began_at + timedelta(seconds=outcome.took_s)
+    return (
+        f"{whose}: {states}; {count(rows, 'row')} with {count(calls, 'call')} in {show_age(outcome.took_s)}, "
+        f"ended {show_time(ended_at)}"
+    )

@@ -10,7 +10,7 @@ import click
 from syncd.cli.command import Command
 from syncd.cli.session import Session, pass_session
 from syncd.cli.signals import run
-from syncd.cli.text import Listing
+from syncd.cli.text import facts
 from syncd.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,9 +45,10 @@ SECONDS = click.FloatRange(min=0)
 @click.option("--limit-in-cursor", is_flag=True, help="A cursor dies when the page size changes.")
 @click.option("--reuse", type=click.Choice(["revoke", "grace"]), default="revoke", help="On reuse of a refresh token.")
 @pass_session
-def sandbox(session: Session, **options: Any) -> None:
-    """Run a faithful simulation of the remote APIs on this machine, until Ctrl-C.
+def sandbox(session: Session, /, **options: Any) -> None:
+    """Simulate the remote APIs on this machine.
 
+    Runs until Ctrl-C.
     Nothing is kept: each start makes the world anew. Its client id is sandbox-client, its secret sandbox-secret.
     """
     run(_serve(session, _settings(options)))
@@ -82,7 +83,7 @@ def _introduce(session: Session, running: Sandbox) -> None:
     rows = [*urls.items(), *(("event", event_id) for event_id in running.event_ids)]
     settings = running.settings
     client = {"client_id": settings.client_id, "client_secret": settings.client_secret}
-    session.answer({**urls, "event_ids": running.event_ids, **client}, Listing(("", ""), rows))
+    session.answer({**urls, "event_ids": running.event_ids, **client}, facts(rows))
     if session.json or not running.event_ids:
         return
     session.note(

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from syncd.cli.text import Part
     from syncd.config import Settings
 
+NOTHING_YET = "no installations yet: `syncd installations add --help` shows how to add one"
+
 
 @dataclass(slots=True)
 class Session:

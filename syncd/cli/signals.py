@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -40,6 +39,8 @@ def _let_the_next_one_kill() -> None:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run `work` to its end. A signal cancels it: leases are given back and runs closed before this raises Stopped."""
+    import asyncio
+
     caught: list[int] = []
     try:
         return asyncio.run(_stoppable(work, caught))
@@ -53,6 +54,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _stoppable(work: Coroutine[Any, Any, T], caught: list[int]) -> T:
+    import asyncio
+
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
     def stop(signum: int) -> None:

@@ -10,7 +10,7 @@ import click
 
 from syncd.cli.command import Command
 from syncd.cli.connection import chosen_names, read
-from syncd.cli.session import Session, pass_session
+from syncd.cli.session import NOTHING_YET, Session, pass_session
 from syncd.cli.text import Listing, Part, count, show_age
 
 if TYPE_CHECKING:
@@ -25,7 +25,10 @@ STALE = 6
 @click.option("--fail-on-stale", is_flag=True, help="Exit with 6 if a stream is older than promised.")
 @pass_session
 def status(session: Session, names: tuple[str, ...], fail_on_stale: bool) -> int:
-    """Show how fresh each stream is: its age, what is promised, and when it is due next."""
+    """Show how fresh each stream is.
+
+    Its age, what is promised, when it was last certified and is due next, and why it is late.
+    """
     from syncd.store.reports import report_installations
 
     async def ask(database: Database) -> list[InstallationReport]:
@@ -34,7 +37,7 @@ def status(session: Session, names: tuple[str, ...], fail_on_stale: bool) -> int
     found = read(session, ask)
     session.answer({"installations": [document(each) for each in found]}, *text(found))
     if not found:
-        session.note("no installations yet: `syncd installations add --help` shows how to add one")
+        session.note(NOTHING_YET)
     is_stale = any(stream.is_stale for each in found for stream in each.streams)
     return STALE if fail_on_stale and is_stale else 0
 
@@ -70,7 +73,7 @@ def _row(stream: StreamReport) -> tuple[object, ...]:
         show_age(stream.age_s) if stream.age_s is not None else "-",
         show_age(stream.promised_s),
         stream.last_certified_at,
-        stream.due_at,
+        "now" if stream.due_in_s <= 0 else f"in {show_age(stream.due_in_s)}",
         stream.reason,
     )
 

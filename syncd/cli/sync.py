@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from syncd.cli.command import Command
-from syncd.cli.result import Outcome, document, text
-from syncd.cli.session import Session, pass_session
+from syncd.cli.result import Outcome, document, outcome, text
+from syncd.cli.session import NOTHING_YET, Session, pass_session
 from syncd.cli.signals import run
+from syncd.cli.text import write_error
 
 if TYPE_CHECKING:
     from syncd.config import Settings
@@ -32,37 +33,39 @@ class Asked:
     fresh: bool = False
 
 
-def _stream_option() -> click.Option:
-    return click.option("--stream", "-s", "streams", multiple=True, metavar="NAME", help="Only these; may be repeated.")
-
-
-def _wait_option():
-    return click.option(
-        "--wait/--no-wait", default=True, help="While another process drives an installation: wait, or give up."
-    )
+stream_option = click.option(
+    "--stream", "-s", "streams", multiple=True, metavar="NAME", help="Only this stream; may be repeated."
+)
+wait_option = click.option(
+    "--wait/--no-wait", default=True, help="While another process drives an installation: wait, or give up."
+)
 
 
 @click.command(cls=Command, example="syncd sync\nsyncd sync revento/evt_1 --stream participants --json")
 @click.argument("names", nargs=-1, metavar="[INSTALLATION]...")
-@_stream_option()
-@_wait_option()
+@stream_option
+@wait_option
 @pass_session
 def sync(session: Session, names: tuple[str, ...], streams: tuple[str, ...], wait: bool) -> int:
-    """Run one round now: copy each stream of these installations, or of all, and certify it.
+    """Run one round now.
 
-    A round that was cut off within the last hour goes on where it stood.
+    Copies each stream of these installations, or of all, and certifies it. A round that was cut off within the last
+    hour goes on where it stood.
     """
     return _work(session, Asked("sync", names, streams, wait))
 
 
 @click.command(cls=Command, example="syncd backfill revento/evt_1 --stream participants --from-scratch")
 @click.argument("name", metavar="INSTALLATION")
-@_stream_option()
+@stream_option
 @click.option("--from-scratch", is_flag=True, help="Forget the saved positions and begin at each first page.")
-@_wait_option()
+@wait_option
 @pass_session
 def backfill(session: Session, name: str, streams: tuple[str, ...], from_scratch: bool, wait: bool) -> int:
-    """Copy an installation's streams whole, going on from their saved positions."""
+    """Copy an installation's streams whole.
+
+    Goes on from the saved positions, unless --from-scratch.
+    """
     return _work(session, Asked("backfill", [name], streams, wait, from_scratch))
 
 
@@ -71,13 +74,14 @@ def _work(session: Session, asked: Asked) -> int:
 
     settings = session.settings()
     url = main.prepare_database(settings)
-    outcome = run(_rounds(session, settings, url, asked))
-    session.answer(document(outcome), *text(outcome))
-    if not outcome.rounds:
-        session.note("no installations yet: `syncd installations add --help` shows how to add one")
-    for failure in outcome.failures.values():
-        session.note(*filter(None, (f"error: {failure.message}", failure.hint and f"hint: {failure.hint}")))
-    return outcome.exit_code
+    ended = run(_rounds(session, settings, url, asked))
+    session.answer(document(ended), *text(ended))
+    for failure in ended.failures.values():
+        if not session.json:
+            write_error(failure.message, failure.hint)
+    if not ended.rounds and not ended.failures:
+        session.note(NOTHING_YET)
+    return ended.exit_code
 
 
 async def _rounds(session: Session, settings: Settings, url: str, asked: Asked) -> Outcome:
@@ -91,7 +95,7 @@ async def _rounds(session: Session, settings: Settings, url: str, asked: Asked) 
             telling = replace(app, clock=TellingClock(app.clock, display))
             results = await telling.sync(orders, watch(display))
     names = [order.installation.name for order in orders]
-    return Outcome(dict(zip(names, results, strict=True)), began_at, monotonic() - began)
+    return outcome(dict(zip(names, results, strict=True)), began_at, monotonic() - began)
 
 
 async def _orders(app: App, asked: Asked) -> list[Order]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +40,11 @@ class Listing:
 
 
 Part = str | Listing
+
+
+def facts(pairs: Iterable[tuple[str, object]]) -> Listing:
+    """Names and values without headers; what has no value is left out."""
+    return Listing(("", ""), [pair for pair in pairs if pair[1] not in {None, ""}])
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
@@ -116,15 +121,19 @@ def write_text(stream: TextIO, *parts: Part) -> None:
     from rich.text import Text
 
     console = console_of(stream)
-    for part in parts:
-        console.print(render(part, console.width) if isinstance(part, Listing) else Text(part))
+    with console.capture() as captured:
+        for part in parts:
+            console.print(render(part, console.width) if isinstance(part, Listing) else Text(part))
+    stream.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def write_error(message: str, hint: str | None) -> None:
     """Write what went wrong, and what to do, on stderr."""
     import click
 
-    click.echo(f"{click.style('error:', fg='red', bold=True) if _in_color(sys.stderr) else 'error:'} {message}", err=True)
+    click.echo(
+        f"{click.style('error:', fg='red', bold=True) if _in_color(sys.stderr) else 'error:'} {message}", err=True
+    )
     if hint:
         click.echo(f"hint: {hint}", err=True)
 
@@ -157,7 +166,9 @@ def render(listing: Listing, width: int) -> Table:
 
     cells = [[_cell(value) for value in row] for row in listing.rows]
     kept = _fitting(listing, cells, width)
-    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold", show_header=any(listing.headers))
+    table = Table(
+        box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold", show_header=any(listing.headers)
+    )
     for column in kept:
         is_number = any(type(row[column]) is int for row in listing.rows)
         table.add_column(

@@ -33,6 +33,7 @@ class StreamReport:
     last_certified_at: datetime | None
     last_tried_at: datetime | None
     due_at: datetime
+    due_in_s: float
     reason: str | None
 
     @property
@@ -91,18 +92,26 @@ async def report_installations(database: Database, names: Sequence[str] = ()) ->
     for row in rows:
         name = row["name"]
         due = await due_streams(database, name)
-        streams = tuple(_stream(stream, now + timedelta(seconds=due[stream.stream])) for stream in freshness[name])
+        streams = tuple(_stream(stream, now, due[stream.stream]) for stream in freshness[name])
         reports.append(
             InstallationReport(**{**row, "scopes": tuple(row["scopes"])}, last_run=last_runs[name], streams=streams)
         )
     return reports
 
 
-def _stream(row: Any, due_at: datetime) -> StreamReport:
+def _stream(row: Any, now: datetime, due_in_s: float) -> StreamReport:
     age_s = None if row.age_seconds is None else float(row.age_seconds)
     state = _state(row.status, age_s, is_stale=row.is_stale)
     return StreamReport(
-        row.stream, state, age_s, row.promised_seconds, row.last_certified_at, row.last_tried_at, due_at, row.reason
+        stream=row.stream,
+        state=state,
+        age_s=age_s,
+        promised_s=row.promised_seconds,
+        last_certified_at=row.last_certified_at,
+        last_tried_at=row.last_tried_at,
+        due_at=now + timedelta(seconds=due_in_s),
+        due_in_s=due_in_s,
+        reason=row.reason,
     )
 
 

@@ -13,6 +13,7 @@ from syncd.store.changes import apply_changes
 from syncd.store.database import Transaction
 from syncd.store.quarantine import quarantine
 from syncd.store.requests import write_requests
+from syncd.store.runs import StreamResult, end_stream
 from syncd.store.walks import Walk, certify, open_walk, record_page, save_position
 from syncd.sync.run import Progress, Run
 
@@ -53,6 +54,7 @@ async def _move_on(tx: Transaction, walk: Walk, page: Page, page_size: int) -> W
         return walk.turned(page.resume_at)
     shrunk = page.limit if page.limit is not None and page.limit < page_size else None
     await certify(tx, walk, limit=shrunk)
+    await end_stream(tx, StreamResult(tx.stream.stream, "certified"))  # or a crash here would walk it all again
     return walk.turned(walk.position)
 
 

@@ -1,0 +1,117 @@
+"""The daemon keeps the tables fresh, one job per active installation, and leaves nothing half done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from syncd.daemon.health import complaints
+from syncd.store.installations import set_state
+from tests.harness import Bench, OpenBench
+
+PATIENCE_S = 20.0
+
+
+async def until(is_so: Callable[[], object]) -> None:
+    """Wait for something that the daemon is to bring about."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not await asyncio.to_thread(is_so):
+            await asyncio.sleep(0.05)
+
+
+def title(bench: Bench, activity_id: str) -> str:
+    return str(bench.value("SELECT title FROM revento.activities WHERE activity_id = %s", activity_id))
+
+
+def certified(bench: Bench) -> bool:
+    return bool(bench.value("SELECT bool_and(last_certified_at IS NOT NULL) FROM syncd.stream_status"))
+
+
+async def test_a_change_in_the_source_reaches_the_table(open_bench: OpenBench) -> None:
+    bench = await open_bench({"FRESHNESS__REVENTO__ACTIVITIES": "2s"})
+    await bench.add()
+    activity_id = bench.sandbox.truth()["events"][0]["activities"][0]["id"]
+    async with bench.app.scheduler().running():
+        await until(lambda: certified(bench))
+        bench.sandbox.world.patch(bench.event_id, "activities", activity_id, {"title": "Moved to the garden"})
+        await until(lambda: title(bench, activity_id) == "Moved to the garden")
+    assert bench.query("SELECT owner, until FROM syncd.leases") == [(None, None)]
+    assert bench.query("SELECT DISTINCT trigger FROM syncd.runs") == [("schedule",)]
+
+
+async def test_only_due_streams_are_walked_again(open_bench: OpenBench) -> None:
+    bench = await open_bench({"FRESHNESS__REVENTO__ACTIVITIES": "2s"})
+    await bench.add()
+    async with bench.app.scheduler().running():
+        await until(lambda: certified(bench))
+        before = bench.mark()
+        await until(lambda: len(bench.calls("/events/{event_id}/activities", since=before)) >= 2)
+    assert {call["endpoint"] for call in bench.calls(since=before)} == {"/events/{event_id}/activities"}
+
+
+async def test_an_installation_that_is_added_later_is_noticed(open_bench: OpenBench) -> None:
+    bench = await open_bench(events=2)
+    await bench.add()
+    async with bench.app.scheduler().running():
+        await until(lambda: certified(bench))
+        await bench.add(bench.sandbox.event_ids[1])
+        await until(lambda: bench.value("SELECT count(DISTINCT installation) FROM syncd.runs") == 2)
+        await until(lambda: certified(bench))
+
+
+async def test_a_paused_installation_is_left_alone(open_bench: OpenBench) -> None:
+    bench = await open_bench(events=2)
+    paused = await bench.add()
+    await set_state(bench.app.database, paused.name, "paused", "by hand")
+    other = await bench.add(bench.sandbox.event_ids[1])
+    async with bench.app.scheduler().running():
+        await until(lambda: bench.value("SELECT count(*) FROM syncd.runs WHERE state = 'succeeded'"))
+    assert bench.query("SELECT DISTINCT installation FROM syncd.runs") == [(other.name,)]
+
+
+@pytest.mark.fault(95)
+async def test_stopping_in_mid_walk_leaves_nothing_half_done(open_bench: OpenBench) -> None:
+    """What is stored ends with a page; the next round goes on behind it."""
+    bench = await open_bench(participants=400, latency_s=0.02)
+    await bench.add()
+    async with bench.app.scheduler().running():
+        await until(lambda: bench.value("SELECT count(*) FROM revento.participants WHERE NOT _syncd_is_stub") >= 100)
+    stored = bench.value("SELECT count(*) FROM revento.participants WHERE NOT _syncd_is_stub")
+    assert stored < 400
+    assert stored == bench.value(
+        "SELECT sum(seen) FROM syncd.walk_pages JOIN syncd.walks USING (walk_id) WHERE stream = 'participants'"
+    )
+    assert bench.query("SELECT owner, until FROM syncd.leases") == [(None, None)]
+    assert bench.query("SELECT state FROM syncd.runs") == [("interrupted",)]
+    before = bench.mark()
+    result = await bench.sync(streams=["participants"])
+    assert result.exit_code == 0
+    assert len(bench.calls("/events/{event_id}/participants", since=before)) == (400 - stored) // 50
+    assert bench.value("SELECT count(*) FROM revento.participants WHERE NOT _syncd_is_stub") == 400
+
+
+@pytest.mark.fault(101)
+async def test_a_round_that_fails_comes_back_and_takes_no_other_with_it(open_bench: OpenBench) -> None:
+    bench = await open_bench(events=2)
+    for event_id in bench.sandbox.event_ids:
+        await bench.add(event_id)
+    broken, healthy = (f"revento/{event_id}" for event_id in bench.sandbox.event_ids)
+    bench.execute("UPDATE syncd.credentials SET access_token = '\\x0102' WHERE installation = %s", broken)
+    async with bench.app.scheduler().running():
+        await until(
+            lambda: bench.value("SELECT count(*) FROM syncd.runs WHERE installation = %s AND exit_code = 0", healthy)
+        )
+        await until(lambda: bench.value("SELECT count(*) FROM syncd.runs WHERE installation = %s", broken) >= 1)
+
+
+async def test_health_speaks_of_what_is_wrong(open_bench: OpenBench) -> None:
+    bench = await open_bench()
+    scheduler = bench.app.scheduler()
+    assert await complaints(scheduler) == ["the schedule has not been read yet"]
+    async with scheduler.running():
+        await until(lambda: scheduler.looked_at is not None)
+        assert await complaints(scheduler) == []
+    scheduler.looked_at = scheduler.clock.monotonic() - 31
+    assert await complaints(scheduler) == ["the schedule was last read 31 s ago"]
