@@ -28,5 +28,9 @@ def show(session: Session) -> None:
             "file": settings.source_path,
             "settings": {key: {"value": value, "origin": origin} for key, value, origin in rows},
         },
-        Listing(("KEY", "VALUE", "ORIGIN"), rows),
+        Listing(("KEY", "VALUE", "ORIGIN"), [(key, value, _origin(origin)) for key, value, origin in rows]),
     )
+
+
+def _origin(origin: str) -> str:
+    return "environment" if origin.startswith("SYNCD_") else origin

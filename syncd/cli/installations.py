@@ -101,7 +101,7 @@ class Options:
 
 
 @installations.command(
-    example="syncd installations add revento --credentials token.json --timezone Europe/Warsaw\n"
+    example="syncd installations add revento --credentials token.json\n"
     "vault-read revento | syncd installations add revento --credentials -"
 )
 @click.argument("source")

@@ -146,7 +146,7 @@ class Board:
 
     def held(self, installation: str, owner: str, until: datetime) -> None:
         """Note who drives it."""
-        self._put(replace(self._line(installation, ""), waits=f"held by {owner} until {_clock_time(until)} at least"))
+        self._put(replace(self._line(installation, ""), waits=f"held by {owner} until {_clock_time(until)}"))
 
     def pause(self, installation: str, stream: str, until: datetime) -> None:
         """Note until when."""
@@ -207,10 +207,7 @@ class LiveTable(Board):
             (
                 each.installation,
                 each.stream,
-                each.pages,
-                each.rows,
-                each.counts.inserted,
-                each.counts.updated,
+                *((each.pages, each.rows, each.counts.inserted, each.counts.updated) if each.pages else [None] * 4),
                 each.waits,
             )
             for each in lines

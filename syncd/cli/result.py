@@ -129,6 +129,10 @@ def _sentence(outcome: Outcome) -> str:
     rows = sum(stream.counts.seen for stream in streams)
     ended_at = outcome.began_at + timedelta(seconds=outcome.took_s)
     return (
-        f"{whose}: {states}; {count(rows, 'row')} with {count(calls, 'call')} in {show_age(outcome.took_s)}, "
+        f"{whose}: {states}; {count(rows, 'row')} with {count(calls, 'call')} in {_duration(outcome.took_s)}, "
         f"ended {show_time(ended_at)}"
     )
+
+
+def _duration(took_s: float) -> str:
+    return f"{took_s:.1f}s" if took_s < 60 else show_age(took_s)

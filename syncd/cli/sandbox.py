@@ -26,30 +26,72 @@ SECONDS = click.FloatRange(min=0)
     example="syncd sandbox --port 8081 --control-port 8082 --events 1\n"
     """curl -s localhost:8082/connect -d '{"event_id": "evt_…"}' > token.json""",
 )
-@click.option("--port", type=PORT, default=0, help="Port of the API and the OAuth host; 0: any free one.")
-@click.option("--control-port", type=PORT, default=0, help="Port for whoever drives the sandbox; 0: any free one.")
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same world.")
-@click.option("--events", type=COUNT, default=3, show_default=True)
-@click.option("--participants", type=COUNT, default=900, show_default=True, help="Per event.")
-@click.option("--activities", type=COUNT, default=200, show_default=True, help="Per event.")
-@click.option("--per-hour", type=COUNT, default=500, show_default=True, help="Calls per token; 0: no limit.")
-@click.option("--per-minute", type=COUNT, default=30, show_default=True, help="Calls per token; 0: no limit.")
-@click.option("--in-flight", type=COUNT, default=5, show_default=True, help="Calls at once per token; 0: no limit.")
+@click.option("--port", type=PORT, metavar="N", default=0, help="Port of the API and the OAuth host; 0: any free one.")
+@click.option(
+    "--control-port", type=PORT, metavar="N", default=0, help="Port for whoever drives the sandbox; 0: any free one."
+)
+@click.option("--seed", type=int, metavar="N", default=1, show_default=True, help="The same seed makes the same world.")
+@click.option("--events", type=COUNT, metavar="N", default=3, show_default=True, help="In the world.")
+@click.option("--participants", type=COUNT, metavar="N", default=900, show_default=True, help="Per event.")
+@click.option("--activities", type=COUNT, metavar="N", default=200, show_default=True, help="Per event.")
+@click.option(
+    "--per-hour", type=COUNT, metavar="N", default=500, show_default=True, help="Calls per token; 0: no limit."
+)
+@click.option(
+    "--per-minute", type=COUNT, metavar="N", default=30, show_default=True, help="Calls per token; 0: no limit."
+)
+@click.option(
+    "--in-flight", type=COUNT, metavar="N", default=5, show_default=True, help="Calls at once per token; 0: no limit."
+)
 @click.option("--life", "life_s", type=SECONDS, default=0, metavar="SECONDS", help="Change something this often.")
 @click.option("--latency", "latency_s", type=SECONDS, default=0, metavar="SECONDS", help="Time that each reply takes.")
-@click.option("--access-token-life", "access_token_s", type=SECONDS, default=3600, show_default=True, metavar="SECONDS")
-@click.option("--refresh-token-life", "refresh_token_s", type=SECONDS, default=7_776_000, metavar="SECONDS")
-@click.option("--cursor-life", "cursor_s", type=SECONDS, default=86_400, show_default=True, metavar="SECONDS")
+@click.option(
+    "--access-token-life",
+    "access_token_s",
+    type=SECONDS,
+    default=3600,
+    show_default=True,
+    metavar="SECONDS",
+    help="Before it must be refreshed.",
+)
+@click.option(
+    "--refresh-token-life",
+    "refresh_token_s",
+    type=SECONDS,
+    default=7_776_000,
+    metavar="SECONDS",
+    help="Unused; 90 days by default.",
+)
+@click.option(
+    "--cursor-life",
+    "cursor_s",
+    type=SECONDS,
+    default=86_400,
+    show_default=True,
+    metavar="SECONDS",
+    help="Of a page's cursor.",
+)
 @click.option("--scope", "scopes", multiple=True, help="Grant these scopes only; may be repeated.")
-@click.option("--cursor-binding", type=click.Choice(["grant", "token"]), default="grant", show_default=True)
+@click.option(
+    "--cursor-binding",
+    type=click.Choice(["grant", "token"]),
+    default="grant",
+    show_default=True,
+    help="What a cursor dies with.",
+)
 @click.option("--limit-in-cursor", is_flag=True, help="A cursor dies when the page size changes.")
-@click.option("--reuse", type=click.Choice(["revoke", "grace"]), default="revoke", help="On reuse of a refresh token.")
+@click.option(
+    "--reuse",
+    type=click.Choice(["revoke", "grace"]),
+    default="revoke",
+    show_default=True,
+    help="Of a refresh token that was spent.",
+)
 @pass_session
 def sandbox(session: Session, /, **options: Any) -> None:
     """Simulate the remote APIs on this machine.
 
-    Runs until Ctrl-C.
-    Nothing is kept: each start makes the world anew. Its client id is sandbox-client, its secret sandbox-secret.
+    Runs until Ctrl-C, and keeps nothing: each start makes the world anew.
     """
     run(_serve(session, _settings(options)))
 
@@ -91,6 +133,7 @@ def _introduce(session: Session, running: Sandbox) -> None:
         "Get credentials, and add the event to a warehouse:",
         f"""  curl -s {running.control_url}/connect -d '{{"event_id": "{running.event_ids[0]}"}}' > token.json""",
         "  syncd installations add revento --environment sandbox --credentials token.json \\",
-        f"    --api-url {running.api_url} --auth-url {running.auth_url}",
+        f"    --api-url {running.api_url} \\",
+        f"    --auth-url {running.auth_url}",
         "Ctrl-C stops the sandbox.",
     )

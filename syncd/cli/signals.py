@@ -1,16 +1,15 @@
-"""SIGINT and SIGTERM: the first one ends the work cleanly, a second one ends the process at once."""
+"""SIGINT, SIGTERM and a closed terminal: the first one ends the work cleanly, a second one the process at once."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import click
 
 T = TypeVar("T")
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(BaseException):  # like KeyboardInterrupt, nothing on the way may take it for a failure
@@ -23,8 +22,14 @@ class Stopped(BaseException):  # like KeyboardInterrupt, nothing on the way may 
 
 def catch_signals() -> None:
     """Raise Stopped wherever the program stands when a signal comes."""
-    for each in SIGNALS:
+    for each in _heeded():
         signal.signal(each, _stop_here)
+
+
+def _heeded() -> list[signal.Signals]:
+    """The signals to end at; nohup has us ignore SIGHUP."""
+    is_nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([] if is_nohup else [signal.SIGHUP])]
 
 
 def _stop_here(signum: int, _frame: object) -> None:
@@ -33,7 +38,7 @@ def _stop_here(signum: int, _frame: object) -> None:
 
 
 def _let_the_next_one_kill() -> None:
-    for each in SIGNALS:
+    for each in _heeded():
         signal.signal(each, signal.SIG_DFL)
 
 
@@ -60,13 +65,14 @@ async def _stoppable(work: Coroutine[Any, Any, T], caught: list[int]) -> T:
 
     def stop(signum: int) -> None:
         caught.append(signum)
-        for each in SIGNALS:
+        for each in _heeded():
             loop.remove_signal_handler(each)
         _let_the_next_one_kill()
-        click.echo("stopping cleanly; once more to stop at once", err=True)
         if task is not None:
             task.cancel()
+        with suppress(OSError):  # the terminal may be gone
+            click.echo("stopping cleanly; once more to stop at once", err=True)
 
-    for each in SIGNALS:
+    for each in _heeded():
         loop.add_signal_handler(each, stop, each)
     return await work

@@ -66,6 +66,8 @@ async def exchange(client: httpx.AsyncClient, request: httpx.Request) -> Exchang
             return await _send(client, request)
     except TimeoutError as error:
         raise Transient(f"no whole reply within {TOTAL_DEADLINE_S:.0f} s", code="timeout") from error
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        raise Transient(f"no connection to {request.url.netloc.decode()}", code="connection") from error
     except httpx.HTTPError as error:
         raise Transient(f"the connection failed ({type(error).__name__})", code="connection") from error
 

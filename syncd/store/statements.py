@@ -41,10 +41,11 @@ def written_columns(table: Table) -> tuple[Column[Any], ...]:
 
 @cache
 def read_known(table: Table) -> str:
-    """Key, hash, version and stub mark of the entities whose keys are given."""
+    """Key, hash, version and stub mark of the entities whose keys are given; a hidden one has no hash to match."""
     version = "updated_at" if "updated_at" in table.columns else "NULL::timestamptz"
     return (
-        f"SELECT {key_column(table)}, _syncd_hash, {version}, _syncd_is_stub FROM {table} "
+        f"SELECT {key_column(table)}, CASE WHEN _syncd_deleted_at IS NULL THEN _syncd_hash END, {version}, "
+        f"_syncd_is_stub FROM {table} "
         f"WHERE {key_column(table)} = ANY(%b::text[])"
     )
 
