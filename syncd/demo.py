@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from psycopg import sql
 from sqlalchemy import Select, Table, func, select
 
 from syncd import config
@@ -27,7 +26,7 @@ from syncd.main import TABLES, App, add_installation, open_app, upgrade_database
 from syncd.model import Installation
 from syncd.sandbox import Sandbox, SandboxSettings
 from syncd.store import embedded
-from syncd.store.engine import connected
+from syncd.store.engine import recreate_database
 from syncd.sync.round import RoundResult, Watch
 
 # Both walks of three events stay within an hour's budget at these promises (contracts/revento.md §8).
@@ -86,7 +85,7 @@ def stage_database(home: Path) -> Iterator[embedded.Server]:
     server = embedded.start(home)
     with _alone(home):
         try:
-            _empty(server)
+            recreate_database(server.url)
             upgrade_database(server.url)
             yield server
         finally:
@@ -158,19 +157,6 @@ def _free_port() -> int:
         except OSError:
             continue
     raise ConfigError("no port on 127.0.0.1 is free", hint="close some programs and try again")
-
-
-def _empty(server: embedded.Server) -> None:
-    """Put an empty database in the place of the last demo's."""
-    admin = server.url.replace(f":{server.port}/syncd?", f":{server.port}/postgres?")
-    with connected(admin) as connection:
-        driver = connection.connection.driver_connection
-        if driver is None:
-            raise ConfigError("the embedded server closed the connection")
-        driver.rollback()
-        driver.autocommit = True
-        for statement in ("DROP DATABASE IF EXISTS syncd WITH (FORCE)", "CREATE DATABASE syncd"):
-            driver.execute(sql.SQL(statement))
 
 
 @contextmanager

@@ -11,7 +11,6 @@ import socket
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from math import floor
 from pathlib import Path
 from random import SystemRandom
@@ -209,9 +208,10 @@ class App:
             self.client, installation.auth_url, revento.client_id, _secret(revento.client_secret), self.clock
         )
 
-    def promises(self) -> dict[str, timedelta]:
-        """How fresh each stream shall be."""
-        return dict(self.settings.freshness.revento)
+    async def keep_promises(self) -> None:
+        """Write down how fresh each stream of each installation shall be, as the settings say."""
+        for source, intervals in self.settings.freshness:
+            await promise(self.database, source, dict(intervals))
 
     def _limits(self) -> Limits:
         """The budgets that syncd may use: the reserve is for the customer's other tools and touches the hour only."""
@@ -235,8 +235,7 @@ async def open_app(settings: Settings, url: str, command: str, watch: Watch | No
     ):
         owner = f"{command} on {socket.gethostname()}, process {os.getpid()}"
         app = App(settings, database, vault, client, SystemClock(), owner, watch or Watch())
-        for installation in await list_installations(database):
-            await promise(database, installation.name, app.promises())
+        await app.keep_promises()
         yield app
 
 
@@ -267,7 +266,7 @@ async def add_installation(app: App, installation: Installation, tokens: Tokens,
     if check and tokens.access_expires_at > app.clock.now():
         await _check(app, installation, tokens, records)
     await store_installation(app.database, app.vault, installation, tokens)
-    await promise(app.database, installation.name, app.promises())
+    await app.keep_promises()
     await store_requests(app.database, installation.name, None, records)
     return await find_installation(app.database, installation.name)
 

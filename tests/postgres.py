@@ -98,10 +98,6 @@ def template_database(admin: psycopg.Connection, url: str) -> Iterator[str]:
 def prepare_template(url: str) -> None:
     """Migrate an empty database to the newest schema, with the views of all sources."""
     # Here, because most tests need no database and none of these slow imports.
-    from syncd.sources import SOURCES
-    from syncd.store.migrate import upgrade
-    from syncd.store.tables import metadata
+    from syncd.main import upgrade_database
 
-    sources = SOURCES.values()
-    metadatas = [metadata, *(source.tables for source in sources)]
-    upgrade(url, metadatas, [view for source in sources for view in source.views])
+    upgrade_database(url)

@@ -74,7 +74,7 @@ class HttpApi:
             self._judge(reply)
         except ApiError as error:
             error.request_id = str(record.request_id)
-            record = replace(record, error_code=error.code)
+            record = replace(record, error_code=error.code or f"http_{error.status}")
             raise
         finally:
             self._note(replace(record, duration_ms=round((self.clock.monotonic() - started) * 1000)))

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
@@ -36,10 +37,19 @@ class Exchange:
     body: bytes
 
 
+class _OneAttempt(AiohttpTransport):  # type: ignore[misc]  # it has no types
+    """Sends each request once: aiohttp itself repeats a GET whose connection broke, unpaced and unrecorded."""
+
+    def get_client(self) -> aiohttp.ClientSession:
+        session: aiohttp.ClientSession = super().get_client()
+        session._retry_connection = False
+        return session
+
+
 @asynccontextmanager
 async def open_client(*, proxy: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
     """A client that follows no redirect and obeys no environment; closed on exit."""
-    transport = AiohttpTransport(
+    transport = _OneAttempt(
         proxy=httpx.Proxy(proxy) if proxy else None,
         trust_env=False,
         limits=httpx.Limits(max_connections=None, keepalive_expiry=30.0),
@@ -68,7 +78,7 @@ async def exchange(client: httpx.AsyncClient, request: httpx.Request) -> Exchang
         raise Transient(f"no whole reply within {TOTAL_DEADLINE_S:.0f} s", code="timeout") from error
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         raise Transient(f"no connection to {request.url.netloc.decode()}", code="connection") from error
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, aiohttp.ClientError) as error:  # the transport lets some of aiohttp's own through
         raise Transient(f"the connection failed ({type(error).__name__})", code="connection") from error
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import NullPool
 
@@ -23,3 +25,13 @@ def connected(url: str) -> Iterator[Connection]:
     )
     with translated(), engine.begin() as connection:
         yield connection
+
+
+def recreate_database(url: str) -> None:
+    """Put an empty database in the place of the one that `url` names, whoever uses it. Raises DatabaseError."""
+    parts = conninfo_to_dict(url)
+    name = sql.Identifier(str(parts["dbname"]))
+    admin = make_conninfo(url, dbname="postgres", connect_timeout=CONNECT_TIMEOUT_S)
+    with translated(), psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(name))

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from syncd.errors import ConfigError
 from syncd.model import Installation, InstallationState, Vault
 from syncd.store.database import Database
-from syncd.store.tables import installations, stream_status
+from syncd.store.tables import installations
 from syncd.store.tokens import token_row, write_event, write_tokens
 from syncd.wire.tokens import Tokens, fingerprint
 
@@ -62,21 +62,22 @@ async def set_state(database: Database, name: str, state: InstallationState, rea
         )
 
 
-async def promise(database: Database, name: str, intervals: Mapping[str, timedelta]) -> None:
-    """Set how fresh each stream shall be; written only where it differs."""
-    rows = [
-        {"installation": name, "stream": stream, "promised_seconds": int(interval.total_seconds())}
-        for stream, interval in intervals.items()
-    ]
-    statement = insert(stream_status).values(rows)
+async def promise(database: Database, source: str, intervals: Mapping[str, timedelta]) -> None:
+    """Set how fresh each stream of a source's installations shall be; written only where it differs."""
+    seconds = {stream: int(interval.total_seconds()) for stream, interval in intervals.items()}
     async with database.control() as control:
-        await control.execute(
-            statement.on_conflict_do_update(
-                index_elements=["installation", "stream"],
-                set_={"promised_seconds": statement.excluded.promised_seconds},
-                where=stream_status.c.promised_seconds != statement.excluded.promised_seconds,
-            )
-        )
+        await control.execute(_PROMISE, {"source": source, "streams": list(seconds), "seconds": list(seconds.values())})
+
+
+_PROMISE = text("""
+    INSERT INTO syncd.stream_status AS ours (installation, stream, promised_seconds)
+    SELECT name, stream, seconds
+    FROM syncd.installations,
+         unnest(CAST(:streams AS text[]), CAST(:seconds AS integer[])) AS promise (stream, seconds)
+    WHERE source = :source
+    ON CONFLICT (installation, stream) DO UPDATE SET promised_seconds = EXCLUDED.promised_seconds
+    WHERE ours.promised_seconds <> EXCLUDED.promised_seconds
+""")
 
 
 async def due_streams(database: Database, name: str) -> dict[str, float]:

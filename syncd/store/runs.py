@@ -95,15 +95,15 @@ async def end_stream(tx: Transaction, result: StreamResult) -> StreamResult:
     return ended
 
 
-async def end_run(database: Database, run_id: UUID, state: str, exit_code: int) -> None:
-    """Close the run."""
+async def end_run(database: Database, run_id: UUID, owner: str, state: str, exit_code: int) -> None:
+    """Close the run, unless another driver has taken it up."""
     async with database.control() as control:
         await control.execute(
             text("""
                 UPDATE syncd.runs SET state = :state, exit_code = :exit_code, ended_at = clock_timestamp()
-                WHERE run_id = :run_id
+                WHERE run_id = :run_id AND owner = :owner
             """),
-            {"run_id": run_id, "state": state, "exit_code": exit_code},
+            {"run_id": run_id, "owner": owner, "state": state, "exit_code": exit_code},
         )
 
 

@@ -106,7 +106,7 @@ async def _run(
 
 async def _close(run: Run, run_state: str, code: int) -> None:
     await store_requests(run.database, run.installation.name, run.run_id, run.requests)
-    await end_run(run.database, run.run_id, run_state, code)
+    await end_run(run.database, run.run_id, run.lease.owner, run_state, code)
 
 
 async def _forget_positions(streams: Sequence[Stream], run: Run) -> None:

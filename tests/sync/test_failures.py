@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import json
 from collections import Counter
 from typing import Any
@@ -163,12 +162,9 @@ async def test_a_server_that_nobody_runs_ends_with_75(bench: Bench) -> None:
 
 
 @pytest.mark.fault(7)
-@pytest.mark.parametrize("zipped", [False, True], ids=["plain", "bomb"])
-async def test_a_reply_that_is_larger_than_any_reply_is_refused_at_once(bench: Bench, zipped: bool) -> None:
-    """Four megabytes, which is twice the API's own cap, are read and no more, and it is not asked again."""
-    if zipped:
-        bomb = gzip.compress(b" " * (64 * MIB), 1).decode("latin-1")
-        assert len(bomb) < MIB
+async def test_a_reply_that_is_larger_than_any_reply_is_refused_at_once(bench: Bench) -> None:
+    """Sent as a small gzip body; of what it inflates to no more is taken than any reply may hold, and it is not asked
+    for again. (tests/http has the bomb that measures it.)"""
     fault(bench, body=" " * (5 * MIB), times=None)
     result = await bench.sync()
     assert (result.exit_code, reason(result)) == (3, ("failed", "reply_too_large"))
@@ -195,7 +191,7 @@ MEDIA = "application/vnd.revento.v1+json; charset=utf-8"
         {"status": 204, "body": ""},
         {"status": 302, "body": "", "headers": {"Location": "http://127.0.0.1:9/"}},
         {"status": 304, "body": ""},
-        {"status": 418},
+        {"status": 418, "body": ""},
         {"status": 200, "body": "[" * 100_000, "content_type": MEDIA},
     ],
     ids=lambda wrong: json.dumps(wrong)[:60],
@@ -231,8 +227,9 @@ async def test_a_cursor_that_leads_in_a_circle_is_noticed(bench: Bench) -> None:
 async def test_an_event_that_is_gone_keeps_its_rows(bench: Bench) -> None:
     await bench.sync()
     served = bench.sandbox.truth()
+    gone = await find_installation(bench.app.database, "")
     bench.sandbox.world.delete_event(bench.event_id)
-    result = await bench.sync()
+    result = await bench.sync(gone)
     assert (result.exit_code, set(outcome(result).values())) == (1, {"failed"})
     truth.assert_equal(bench.url, served)
 

@@ -1,0 +1,164 @@
+"""The real command in a process of its own, a database, and a sandbox that the command itself has started."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import psycopg
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+KEYS = "k1:" + base64.b64encode(b"k" * 32).decode()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    exit_code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """The one document on stdout."""
+        (line,) = self.out.splitlines()
+        return json.loads(line)
+
+    @property
+    def documents(self) -> list[Any]:
+        """The JSON lines on stdout."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def result(self) -> Any:
+        """The last line of a long work."""
+        return self.documents[-1]
+
+
+@dataclass
+class Syncd:
+    """Runs `python -m syncd` in a folder of its own, with these variables and no others of ours."""
+
+    folder: Path
+    variables: dict[str, str] = field(default_factory=dict)
+    heard: list[str] = field(default_factory=list)
+
+    def __call__(self, *arguments: str, stdin: str = "", **variables: str) -> Ended:
+        ended = subprocess.run(
+            [sys.executable, "-m", "syncd", *arguments],
+            input=stdin, capture_output=True, text=True, timeout=60, check=False,
+            cwd=self.folder, env=self.environment(variables),
+        )  # fmt: skip
+        self.heard += [ended.stdout, ended.stderr]
+        assert "Traceback" not in ended.stdout + ended.stderr
+        return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+    def start(self, *arguments: str, **process: Any) -> subprocess.Popen[str]:
+        """The command in the background."""
+        options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | process
+        return subprocess.Popen(
+            [sys.executable, "-m", "syncd", *arguments],
+            stdin=subprocess.DEVNULL, cwd=self.folder, env=self.environment({}), **options,
+        )  # fmt: skip
+
+    def environment(self, variables: Mapping[str, str]) -> dict[str, str]:
+        """What the command finds in its environment."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SYNCD_", "PG"))}
+        return inherited | {"PYTHONPATH": str(REPOSITORY)} | self.variables | variables
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A running `syncd sandbox`, by its control port."""
+
+    api_url: str
+    auth_url: str
+    control_url: str
+    event_id: str
+
+    def control(self, method: str, path: str, body: object = None) -> Any:
+        """One request to the control port."""
+        request = Request(self.control_url + path, json.dumps(body).encode(), method=method)
+        with urlopen(request, timeout=10) as reply:
+            return json.load(reply)
+
+    def token(self, scopes: list[str] | None = None) -> str:
+        """A fresh grant's token response, as JSON."""
+        return json.dumps(self.control("POST", "/connect", {"event_id": self.event_id, "scopes": scopes}))
+
+
+@pytest.fixture
+def syncd(tmp_path: Path) -> Syncd:
+    """The command, without a database."""
+    return Syncd(tmp_path, {"SYNCD_DATABASE__DATA_DIR": str(tmp_path / "home")})
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
+    """A small sandbox without budgets, one for the session."""
+    command = Syncd(tmp_path_factory.mktemp("sandbox"))
+    sizes = ("--events", "1", "--participants", "60", "--activities", "20")
+    process = command.start("sandbox", "--json", "--per-hour", "0", "--per-minute", "0", *sizes)
+    assert process.stdout is not None
+    document = json.loads(process.stdout.readline())
+    urls = {name: document[name] for name in ("api_url", "auth_url", "control_url")}
+    yield Remote(**urls, event_id=document["event_ids"][0])
+    process.terminate()
+    process.communicate(timeout=10)
+
+
+@pytest.fixture
+def remote(sandbox: Remote) -> Iterator[Remote]:
+    """The session's sandbox; faults and latency end with the test."""
+    yield sandbox
+    sandbox.control("DELETE", "/faults")
+    sandbox.control("PATCH", "/settings", {"latency_s": 0})
+
+
+@pytest.fixture
+def warehouse(syncd: Syncd, database_url: str, sandbox: Remote) -> Syncd:
+    """The command with a database of the newest schema and the sandbox's addresses."""
+    syncd.variables |= {
+        "SYNCD_DATABASE__URL": database_url,
+        "SYNCD_SECURITY__ENCRYPTION_KEYS": KEYS,
+        "SYNCD_REVENTO__API_URL": sandbox.api_url,
+        "SYNCD_REVENTO__AUTH_URL": sandbox.auth_url,
+        "SYNCD_REVENTO__CLIENT_ID": "sandbox-client",
+        "SYNCD_REVENTO__CLIENT_SECRET": "sandbox-secret",
+        "SYNCD_REVENTO__LIMITS__PER_HOUR": "0",
+        "SYNCD_REVENTO__LIMITS__PER_MINUTE": "0",
+    }
+    return syncd
+
+
+@pytest.fixture
+def connected(warehouse: Syncd, remote: Remote) -> Syncd:
+    """The command with one installation, added without a call."""
+    added = warehouse(
+        "installations", "add", "revento", "--credentials", "-", "--no-check", "--environment", "sandbox",
+        stdin=remote.token(),
+    )  # fmt: skip
+    assert added.exit_code == 0, added.err
+    return warehouse
+
+
+@pytest.fixture
+def query(database_url: str) -> Callable[..., list[tuple[Any, ...]]]:
+    """Run one statement on the test's database; its rows, if it has any."""
+
+    def run(statement: str, *values: object) -> list[tuple[Any, ...]]:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            cursor = connection.execute(statement, values)  # type: ignore[call-overload]
+            return cursor.fetchall() if cursor.description else []
+
+    return run

@@ -1,0 +1,119 @@
+"""The commands that only look: status, limits, requests, installations."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Remote, Syncd
+
+Query = Callable[..., list[tuple[Any, ...]]]
+
+
+def test_what_was_never_certified_is_stale(connected: Syncd) -> None:
+    ended = connected("status", "--fail-on-stale")
+    assert ended.exit_code == connected("status", "--fail-on-stale", "--json").exit_code == 6
+    assert ended.out.splitlines()[-1] == "0 of 7 streams fresh, 7 never certified"
+    assert connected("status").exit_code == 0
+
+
+def test_status_limits_and_a_request_after_a_round(connected: Syncd, remote: Remote, query: Query) -> None:
+    result = connected("sync", "--json").result
+    name = f"revento/{remote.event_id}"
+
+    status = connected("status")
+    assert status.out.splitlines()[-1] == "All 7 streams fresh"
+    assert status.out.splitlines()[1].split()[:3] == [name, "activities", "fresh"]
+    (installation,) = connected("status", "--json", "--fail-on-stale").document["installations"]
+    assert installation["last_run"]["run_id"] == result["run_id"]
+    assert {stream["state"] for stream in installation["streams"]} == {"fresh"}
+    assert installation["streams"][0]["due_at"].endswith("Z")
+
+    calls = sum(stream["requests"] for stream in result["streams"])
+    (token,) = connected("limits", "--json").document["tokens"]
+    assert (token["installation"], token["calls_last_hour"], token["calls_last_minute"]) == (name, calls, calls)
+    assert (token["refused_last_hour"], token["is_current"]) == (0, True)
+    assert token["headroom"] == token["remaining"]
+    assert connected("limits", remote.event_id).out.splitlines()[1].split()[:2] == [name, token["token_fingerprint"]]
+
+    participants = result["streams"][2]
+    ended = connected("requests", "find", participants["request_id"])
+    found = connected("requests", "find", participants["request_id"].upper(), "--json").document
+    assert "participants page 2 of walk" in ended.out
+    assert (found["run"]["run_id"], found["page"]["stream"]) == (result["run_id"], "participants")
+    rows = {table["table"]: table for table in found["tables"]}["revento.participants"]
+    assert (rows["rows"], len(rows["keys"])) == (10, 10)
+
+
+def test_a_request_that_nobody_made(warehouse: Syncd) -> None:
+    ended = warehouse("requests", "find", "nobody")
+    assert (ended.exit_code, ended.out) == (6, "")
+    assert warehouse("requests", "find", "nobody", "--json").document == {"request": None}
+
+
+def test_at_most_20_keys_are_shown(connected: Syncd, query: Query) -> None:
+    result = connected("sync", "--stream", "participants", "--json").result
+    first = query("SELECT request_id FROM syncd.walk_pages ORDER BY page_number LIMIT 1")[0][0]
+    tables = connected("requests", "find", str(first), "--json").document["tables"]
+    rows = {table["table"]: table for table in tables}["revento.participants"]
+    assert (rows["rows"], len(rows["keys"])) == (50, 20)
+    assert "and 30 more" in connected("requests", "find", str(first)).out
+    assert result["exit"] == 0
+
+
+def test_an_installation_is_added_listed_and_shown_without_its_token(
+    warehouse: Syncd, remote: Remote, tmp_path: Path
+) -> None:
+    token = remote.token()
+    file = tmp_path / "token.json"
+    file.write_text(token)
+    file.chmod(0o644)
+    added = warehouse("installations", "add", "revento", "--credentials", str(file), "--timezone", "Europe/Warsaw")
+    assert (added.exit_code, added.out) == (0, f"revento/{remote.event_id}\n")
+    assert "can be read by others" in added.err
+    file.chmod(0o600)
+    again = warehouse("installations", "add", "revento", "--credentials", str(file), "--json")
+    assert again.document["installation"]["timezone"] == "UTC"
+    assert "warning" not in again.err
+
+    assert warehouse("installations", "list").out.splitlines()[1].split()[:3] == [
+        f"revento/{remote.event_id}", "revento", "active",
+    ]  # fmt: skip
+    shown = warehouse("installations", "show", remote.event_id)
+    assert "access token   expires " in shown.out
+    assert warehouse("installations", "show", "nobody").exit_code == 2
+    warehouse("-v", "sync", "--stream", "roles")
+    for secret in (json.loads(token)["access_token"], json.loads(token)["refresh_token"]):
+        assert secret not in "".join(warehouse.heard)
+
+
+def test_credentials_that_do_not_work_are_not_stored(warehouse: Syncd, remote: Remote) -> None:
+    token = json.loads(remote.token()) | {"access_token": "rev_install_madeup"}
+    ended = warehouse("installations", "add", "revento", "--credentials", "-", "--json", stdin=json.dumps(token))
+    assert (ended.exit_code, ended.document["exit"]) == (4, 4)
+    assert "madeup" not in ended.out + ended.err
+    assert warehouse("installations", "list", "--json").document == {"installations": []}
+
+
+@pytest.mark.parametrize(("option", "is_colored"), [([], True), (["--no-color"], False)])
+def test_a_terminal_gets_color_unless_it_is_not_wanted(connected: Syncd, option: list[str], is_colored: bool) -> None:
+    ours, theirs = pty.openpty()
+    environment = connected.environment({"TERM": "xterm-256color", "COLUMNS": "80"})
+    environment.pop("NO_COLOR", None)
+    subprocess.run(
+        [sys.executable, "-m", "syncd", *option, "status"],
+        check=True, stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.DEVNULL, env=environment,
+    )  # fmt: skip
+    os.close(theirs)
+    shown = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert "never" in shown
+    assert ("\x1b[33m" in shown) is is_colored

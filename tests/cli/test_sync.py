@@ -1,0 +1,155 @@
+"""`syncd sync` and `syncd backfill`: results, exit codes, signals; stdout holds nothing but data."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Remote, Syncd
+
+Query = Callable[..., list[tuple[Any, ...]]]
+
+STREAM_KEYS = {
+    "installation", "stream", "status", "reason", "pages", "requests", "seen", "inserted", "updated", "unchanged",
+    "superseded", "removed", "rejected", "quarantined_values", "request_id", "error_code",
+}  # fmt: skip
+
+
+def test_a_round_as_json_lines(connected: Syncd, remote: Remote) -> None:
+    ended = connected("sync", "--json")
+    *progress, result = ended.documents
+    assert ended.exit_code == result["exit"] == 0
+    assert {line["type"] for line in progress} == {"progress"}
+    assert (result["type"], result["status"]) == ("result", "succeeded")
+    assert [stream["stream"] for stream in result["streams"]][2] == "participants"
+    for stream in result["streams"]:
+        assert set(stream) == STREAM_KEYS
+        books = ("inserted", "updated", "unchanged", "superseded", "rejected")
+        assert stream["seen"] == sum(stream[name] for name in books)
+    assert result["run_id"]
+    assert ended.err == ""
+
+
+def test_a_round_as_text(connected: Syncd, remote: Remote) -> None:
+    ended = connected("sync", remote.event_id, "--stream", "participants", "-s", "roles")
+    header, *rows, sentence = ended.out.splitlines()
+    assert (ended.exit_code, header.split()[:2]) == (0, ["STREAM", "STATUS"])
+    assert [row.split()[:2] for row in rows] == [["roles", "certified"], ["participants", "certified"]]
+    assert sentence.startswith(f"revento/{remote.event_id}: 2 certified; ")
+    assert "\x1b" not in ended.out + ended.err
+    quiet = connected("-q", "sync", "--stream", "roles")
+    assert quiet.err == ""
+
+
+def test_backfill_begins_anew_when_told_to(connected: Syncd, remote: Remote, query: Query) -> None:
+    ended = connected("backfill", remote.event_id, "--from-scratch", "--stream", "roles", "--json")
+    assert (ended.exit_code, ended.result["status"]) == (0, "succeeded")
+    assert query("SELECT trigger, state FROM syncd.runs") == [("backfill", "succeeded")]
+
+
+def test_nothing_to_sync_is_no_failure(warehouse: Syncd) -> None:
+    ended = warehouse("sync")
+    assert (ended.exit_code, ended.out) == (0, "")
+    assert "no installations yet" in ended.err
+    assert warehouse("sync", "--json").result["streams"] == []
+
+
+@pytest.mark.parametrize("arguments", [["sync", "evt_nobody"], ["sync", "--stream", "nothing"]])
+def test_an_unknown_installation_or_stream_is_a_usage_error(connected: Syncd, arguments: list[str]) -> None:
+    ended = connected(*arguments)
+    assert ended.exit_code == 2
+    assert "hint: " in ended.err
+    assert connected(*arguments, "--json").result["exit"] == 2
+
+
+def test_one_failed_stream_makes_the_round_incomplete(connected: Syncd, remote: Remote) -> None:
+    broken = {"endpoint": "/events/{event_id}/threads", "status": 400, "times": None}
+    remote.control("POST", "/faults", broken)
+    ended = connected("sync", "--json")
+    assert (ended.exit_code, ended.result["status"], ended.result["exit"]) == (3, "partial", 3)
+    assert [stream["stream"] for stream in ended.result["streams"] if stream["status"] == "failed"] == ["threads"]
+    assert connected("sync", "--stream", "threads").exit_code == 1
+
+
+def test_a_revoked_grant_needs_a_person(connected: Syncd, remote: Remote) -> None:
+    remote.control("POST", "/tokens/revoke", {"event_id": remote.event_id})
+    assert connected("sync", "--json").result["exit"] == 4
+    ended = connected("status", "--json")
+    assert ended.document["installations"][0]["state"] == "needs_consent"
+
+
+def test_a_declined_scope_is_a_steady_state(warehouse: Syncd, remote: Remote) -> None:
+    token = remote.token(["event.read", "participants.read"])
+    added = warehouse("installations", "add", "revento", "--credentials", "-", stdin=token)
+    assert added.exit_code == 0
+    result = warehouse("sync", "--json").result
+    assert result["exit"] == 0
+    assert {each["stream"]: each["status"] for each in result["streams"]}["activities"] == "skipped"
+    ended = warehouse("status", "--fail-on-stale")
+    assert ended.exit_code == 0
+    assert ended.out.splitlines()[-1] == "3 of 7 streams fresh, 4 skipped"
+
+
+@pytest.mark.parametrize(("owner", "exit_code"), [("sync on elsewhere", 7), ("serve on elsewhere", 75)])
+def test_an_installation_that_somebody_drives_is_left_to_them(
+    connected: Syncd, query: Query, owner: str, exit_code: int
+) -> None:
+    query(
+        "INSERT INTO syncd.leases SELECT name, %s, 1, clock_timestamp() + interval '1 minute' FROM syncd.installations",
+        owner,
+    )
+    told, document = connected("sync", "--no-wait"), connected("sync", "--no-wait", "--json")
+    assert told.exit_code == document.exit_code == document.result["exit"] == exit_code
+    assert told.out == ""
+    assert owner in told.err
+    assert document.result["errors"][0]["exit"] == exit_code
+
+
+@pytest.mark.parametrize(("signum", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_cleanly_and_the_next_round_goes_on(
+    connected: Syncd, remote: Remote, query: Query, signum: signal.Signals, exit_code: int
+) -> None:
+    remote.control("PATCH", "/settings", {"latency_s": 0.3})
+    process = connected.start("sync", "--json")
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    process.send_signal(signum)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, '"type": "progress"' in first) == (exit_code, True)
+    assert f'"exit": {exit_code}' in out.splitlines()[-1]
+    assert "Traceback" not in err
+    assert query("SELECT owner, until FROM syncd.leases") == [(None, None)]
+    assert query("SELECT state FROM syncd.runs") == [("interrupted",)]
+    remote.control("PATCH", "/settings", {"latency_s": 0})
+    result = connected("sync", "--json").result
+    assert [(str(run), state) for run, state in query("SELECT run_id, state FROM syncd.runs")] == [
+        (result["run_id"], "succeeded")
+    ]
+
+
+def test_a_second_signal_ends_at_once(connected: Syncd, remote: Remote, query: Query) -> None:
+    process = connected.start("sync", "--json")
+    try:
+        remote.control("POST", "/faults", {"endpoint": "/oauth/token", "delay_s": 30, "times": None})
+        remote.control("POST", "/tokens/expire", {"event_id": remote.event_id})
+        wait_for(lambda: query("SELECT FROM syncd.credentials WHERE intent_at IS NOT NULL"))
+        process.send_signal(signal.SIGINT)  # waits for the reply: the pair that it brings is the only one
+        assert process.stderr is not None
+        assert "once more" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=5)
+        assert process.returncode == -signal.SIGINT
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
