@@ -22,7 +22,6 @@ from syncd.clock import Clock, SystemClock
 from syncd.config import Settings
 from syncd.credentials.refresh import GivenToken, TokenManager
 from syncd.credentials.vault import KeyRing, new_key, parse_keys
-from syncd.daemon.schedule import Scheduler
 from syncd.errors import ConfigError, LeaseHeld
 from syncd.http.api import HttpApi
 from syncd.http.budget import TokenBudget
@@ -32,7 +31,7 @@ from syncd.logs import get_logger
 from syncd.model import Api, Installation, Limits, Vault
 from syncd.sources import SOURCES
 from syncd.sources.base import Stream
-from syncd.store import embedded, migrate
+from syncd.store import embedded
 from syncd.store.bi import CONTROL_VIEWS
 from syncd.store.database import Database, open_database
 from syncd.store.installations import (
@@ -46,6 +45,7 @@ from syncd.store.leases import Claim
 from syncd.store.requests import PendingRequests, lost_calls, spent_ages_s, store_requests
 from syncd.store.tables import metadata as control_tables
 from syncd.store.tokens import StoredTokens
+from syncd.store.version import NEWEST, current, require_newest
 from syncd.sync.round import Order, RoundResult, Watch, run_round
 from syncd.sync.run import Run
 from syncd.wire.position import Start
@@ -74,7 +74,9 @@ def database_url(settings: Settings, *, direct: bool = False) -> str:
 
 def upgrade_database(url: str) -> str:
     """Bring a database to the newest schema and return its version."""
-    return migrate.upgrade(url, TABLES, VIEWS)
+    from syncd.store.migrate import upgrade  # noqa: PLC0415 - alembic is slow to import, and seldom needed
+
+    return upgrade(url, TABLES, VIEWS)
 
 
 def prepare_database(settings: Settings) -> str:
@@ -83,9 +85,9 @@ def prepare_database(settings: Settings) -> str:
     Raises SchemaOutdated when a database of somebody else's is not at the newest version.
     """
     direct = database_url(settings, direct=True)
-    if settings.database.url is None and migrate.current(direct) != migrate.newest():
+    if settings.database.url is None and current(direct) != NEWEST:
         upgrade_database(direct)
-    migrate.require_newest(direct)
+    require_newest(direct)
     return database_url(settings)
 
 
@@ -195,11 +197,6 @@ class App:
                 await self.run_round(self.order(installation, "schedule", streams, wait=False), self.watch)
             except LeaseHeld as error:
                 log.info("left_to_another_driver", installation=name, reason=str(error))
-
-    def scheduler(self) -> Scheduler:
-        """The scheduler of this process."""
-        daemon = self.settings.daemon
-        return Scheduler(self.database, self.clock, self.run_due, self.settings.dispatch.concurrency, daemon.drain_s)
 
     def token_endpoint(self, installation: Installation) -> HttpTokenEndpoint:
         """Where the installation's tokens are renewed."""

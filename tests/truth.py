@@ -29,8 +29,8 @@ ENTITIES: Mapping[str, str] = {
     "buildings": "building_key event_id building_id venue_id venue_key name description lat lng position_x position_y "
     "sort_order",
     "floors": "floor_key event_id floor_id building_id building_key number name sort_order",
-    "locations": "location_key event_id location_id venue_id venue_key building_id building_key floor_id floor_key name "
-    "code description scope type is_schedulable capacity operating_hours opens_at closes_at position_x position_y "
+    "locations": "location_key event_id location_id venue_id venue_key building_id building_key floor_id floor_key "
+    "name code description scope type is_schedulable capacity operating_hours opens_at closes_at position_x position_y "
     "icon_override color_hex sort_order",
     "activities": "activity_key event_id activity_id title description activity_type start_time end_time "
     "duration_minutes status thread_id thread_key location_id location_key host_id host_participant_key capacity "
@@ -157,7 +157,7 @@ class Expected:
         return key
 
     def _unmapped(self, table: str, kind: str, key: str, thing: Json) -> None:
-        """What no column holds, below `role`, `thread` and `location` too: what those copy is stored with the copied."""
+        """What no column holds, below `role`, `thread` and `location` too; what those copy is not theirs."""
         fields = {name: value for name, value in thing.items() if name not in {*KNOWN[kind].split(), "id"}}
         for inner in ("role", "thread", "location"):
             if inner in KNOWN[kind].split() and thing.get(inner):

@@ -33,4 +33,4 @@ def show(session: Session) -> None:
 
 
 def _origin(origin: str) -> str:
-    return "environment" if origin.startswith("SYNCD_") else origin
+    return "variable" if origin.startswith("SYNCD_") else origin

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import unquote
 
 from syncd.cli.session import Session
 from syncd.cli.signals import run
@@ -47,13 +47,17 @@ async def _opened(settings: Settings, url: str) -> AsyncIterator[Database]:
 
 def without_password(url: str) -> tuple[str, str | None]:
     """A database URL without any secret in it, and the password that stood there."""
-    parts = urlsplit(url)
-    user, at, hosts = parts.netloc.rpartition("@")
+    # Not urlsplit: it loses the slashes of postgresql:///x. Not parse_qsl: to libpq a plus sign is no space.
+    scheme, slashes, rest = url.partition("://")
+    address, mark, query = rest.partition("?")
+    netloc, slash, path = address.partition("/")
+    user, at, hosts = netloc.rpartition("@")
     name, _, password = user.partition(":")
-    parameters = parse_qsl(parts.query, keep_blank_values=True)
-    kept = [(key, value) for key, value in parameters if key not in SECRET_PARAMETERS]
-    plain = parts._replace(netloc=f"{name}{at}{hosts}", query=urlencode(kept, quote_via=quote)).geturl()
-    return plain, unquote(password) or dict(parameters).get("password")
+    parameters = [pair.partition("=") for pair in query.split("&")]
+    kept = "&".join("".join(pair) for pair in parameters if unquote(pair[0]) not in SECRET_PARAMETERS)
+    plain = f"{scheme}{slashes}{name}{at}{hosts}{slash}{path}{mark if kept else ''}{kept}"
+    passwords = [password, *(value for key, _, value in parameters if unquote(key) == "password")]
+    return plain, next((unquote(each) for each in passwords if each), None)
 
 
 async def chosen_names(database: Database, names: Sequence[str]) -> list[str]:

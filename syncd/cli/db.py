@@ -40,9 +40,10 @@ def upgrade(session: Session) -> None:
 def current(session: Session) -> int:
     """Print the version of the database's schema; the exit code is 8 if it is not the newest."""
     from syncd import main
-    from syncd.store import migrate
+    from syncd.store.version import NEWEST
+    from syncd.store.version import current as current_version
 
-    found, newest = migrate.current(main.database_url(session.settings(), direct=True)), migrate.newest()
+    found, newest = current_version(main.database_url(session.settings(), direct=True)), NEWEST
     is_newest = found == newest
     session.answer({"current": found, "newest": newest, "is_newest": is_newest}, found or "none")
     if not is_newest:
@@ -129,11 +130,11 @@ def grants(session: Session, login: str | None) -> None:
 
     The password of a new login goes to a file that only this account can read; the file's path is printed.
     """
+    if login is not None and not ROLE_NAME.fullmatch(login):
+        raise ConfigError(f"{login!r} is no name for a login", hint="small letters, digits and _, a letter first")
     from syncd import main
     from syncd.store.grants import ROLES, create_roles
 
-    if login is not None and not ROLE_NAME.fullmatch(login):
-        raise ConfigError(f"{login!r} is no name for a login", hint="small letters, digits and _, a letter first")
     settings = session.settings()
     address = main.database_url(settings, direct=True)
     create_roles(address, main.TABLES)

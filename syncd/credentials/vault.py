@@ -44,7 +44,7 @@ class KeyRing:
             )
         try:
             return self._keys[key_id].decrypt(nonce, body, where.encode()).decode()
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:
             raise ConfigError(
                 f"the credential at {where} does not open: another key with the id {key_id!r}, or a copied row",
                 hint="restore the key it was written with, or add the installation again",
@@ -79,6 +79,6 @@ def _parse_key(number: int, part: str) -> tuple[str, bytes]:
 
 
 def _split(sealed: bytes) -> tuple[str, bytes, bytes]:
-    end_of_id = 1 + sealed[0]
+    end_of_id = 1 + int.from_bytes(sealed[:1])
     end_of_nonce = end_of_id + _NONCE_BYTES
-    return sealed[1:end_of_id].decode(), sealed[end_of_id:end_of_nonce], sealed[end_of_nonce:]
+    return sealed[1:end_of_id].decode(errors="replace"), sealed[end_of_id:end_of_nonce], sealed[end_of_nonce:]

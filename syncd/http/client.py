@@ -37,7 +37,7 @@ class Exchange:
     body: bytes
 
 
-class _OneAttempt(AiohttpTransport):  # type: ignore[misc]  # it has no types
+class _OneAttempt(AiohttpTransport):
     """Sends each request once: aiohttp itself repeats a GET whose connection broke, unpaced and unrecorded."""
 
     def get_client(self) -> aiohttp.ClientSession:
@@ -132,6 +132,8 @@ class _Inflater(_Plain):
                 chunk = self._gzip.unconsumed_tail
         except zlib.error as error:
             raise Transient("the reply's gzip coding is broken", code="gzip") from error
+        if self._gzip.unused_data:
+            raise Transient("something follows the end of the reply's gzip coding", code="gzip")
 
     def whole(self) -> bytes:
         if not self._gzip.eof:

@@ -10,15 +10,14 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 
-from syncd.errors import ConfigError, SchemaOutdated
+from syncd.errors import ConfigError
 from syncd.model import View
 from syncd.store.bi import create_views, write_comments
 from syncd.store.engine import connected
 from syncd.store.grants import apply_grants
+from syncd.store.version import NEWEST
 
 OLDEST_SERVER = 150_000
 # Any number will do, as long as it stays this one.
@@ -44,32 +43,7 @@ def upgrade(url: str, metadatas: Iterable[MetaData], views: Iterable[View]) -> s
         write_comments(connection, metadatas)
         create_views(connection, views)
         apply_grants(connection, metadatas)
-    return newest()
-
-
-def current(url: str) -> str | None:
-    """The version that the database is at; None when it has never been migrated."""
-    with connected(url) as connection:
-        context = MigrationContext.configure(connection, opts={"version_table_schema": "syncd"})
-        return context.get_current_revision()
-
-
-def newest() -> str:
-    """The version that this program needs."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    if head is None:
-        raise ConfigError("this installation of syncd holds no migrations", hint="install it again")
-    return head
-
-
-def require_newest(url: str) -> None:
-    """Raise SchemaOutdated unless the database is at exactly the version that this program needs."""
-    found, needed = current(url), newest()
-    if found != needed:
-        raise SchemaOutdated(
-            f"the database is at schema version {found or 'none'}, this program needs {needed}",
-            hint="run `syncd db upgrade`; if the database is newer, upgrade this program",
-        )
+    return NEWEST
 
 
 def _check_server(connection: Connection) -> None:

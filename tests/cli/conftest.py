@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -52,6 +54,7 @@ class Syncd:
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
     heard: list[str] = field(default_factory=list)
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def __call__(self, *arguments: str, stdin: str = "", **variables: str) -> Ended:
         ended = subprocess.run(
@@ -66,12 +69,20 @@ class Syncd:
     def start(self, *arguments: str, **process: Any) -> subprocess.Popen[str]:
         """The command in the background."""
         options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | process
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "syncd", *arguments],
             stdin=subprocess.DEVNULL, cwd=self.folder, env=self.environment({}), **options,
         )  # fmt: skip
+        self.started.append(process)
+        return process
 
-    def environment(self, variables: Mapping[str, str]) -> dict[str, str]:
+    def end(self) -> None:
+        """Leave no process behind."""
+        for process in self.started:
+            process.kill()
+            process.communicate()
+
+    def environment(self, variables: dict[str, str]) -> dict[str, str]:
         """What the command finds in its environment."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SYNCD_", "PG"))}
         return inherited | {"PYTHONPATH": str(REPOSITORY)} | self.variables | variables
@@ -88,7 +99,7 @@ class Remote:
 
     def control(self, method: str, path: str, body: object = None) -> Any:
         """One request to the control port."""
-        request = Request(self.control_url + path, json.dumps(body).encode(), method=method)
+        request = Request(self.control_url + path, json.dumps(body or {}).encode(), method=method)
         with urlopen(request, timeout=10) as reply:
             return json.load(reply)
 
@@ -98,9 +109,11 @@ class Remote:
 
 
 @pytest.fixture
-def syncd(tmp_path: Path) -> Syncd:
-    """The command, without a database."""
-    return Syncd(tmp_path, {"SYNCD_DATABASE__DATA_DIR": str(tmp_path / "home")})
+def syncd(tmp_path: Path) -> Iterator[Syncd]:
+    """The command, without a database; what it has left running ends with the test."""
+    command = Syncd(tmp_path, {"SYNCD_DATABASE__DATA_DIR": str(tmp_path / "home")})
+    yield command
+    command.end()
 
 
 @pytest.fixture(scope="session")
@@ -113,8 +126,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
     document = json.loads(process.stdout.readline())
     urls = {name: document[name] for name in ("api_url", "auth_url", "control_url")}
     yield Remote(**urls, event_id=document["event_ids"][0])
-    process.terminate()
-    process.communicate(timeout=10)
+    command.end()
 
 
 @pytest.fixture
@@ -144,12 +156,25 @@ def warehouse(syncd: Syncd, database_url: str, sandbox: Remote) -> Syncd:
 @pytest.fixture
 def connected(warehouse: Syncd, remote: Remote) -> Syncd:
     """The command with one installation, added without a call."""
-    added = warehouse(
-        "installations", "add", "revento", "--credentials", "-", "--no-check", "--environment", "sandbox",
-        stdin=remote.token(),
-    )  # fmt: skip
-    assert added.exit_code == 0, added.err
+    add(warehouse, remote.token())
     return warehouse
+
+
+def add(warehouse: Syncd, token: str) -> None:
+    """What `syncd installations add --no-check` does, without the cost of a process."""
+    from syncd import config, main
+    from syncd.cli.installations import Options, described
+    from syncd.credentials.file import read_credentials
+
+    settings = config.load(None, warehouse.variables)
+    credentials = read_credentials(token.encode(), now=datetime.now(UTC))
+    installation = described(Options("revento", None, "UTC", "sandbox", None, None), credentials, settings)
+
+    async def adding() -> None:
+        async with main.open_app(settings, warehouse.variables["SYNCD_DATABASE__URL"], "test") as app:
+            await main.add_installation(app, installation, credentials.tokens, check=False)
+
+    asyncio.run(adding())
 
 
 @pytest.fixture
@@ -158,7 +183,7 @@ def query(database_url: str) -> Callable[..., list[tuple[Any, ...]]]:
 
     def run(statement: str, *values: object) -> list[tuple[Any, ...]]:
         with psycopg.connect(database_url, autocommit=True) as connection:
-            cursor = connection.execute(statement, values)  # type: ignore[call-overload]
+            cursor = connection.execute(statement, values)
             return cursor.fetchall() if cursor.description else []
 
     return run

@@ -26,7 +26,9 @@ def commands(command: click.Command, context: click.Context) -> Iterator[tuple[s
             yield from commands(child, click.Context(child, info_name=name, parent=context))
 
 
-EVERY = dict(commands(root, click.Context(root, info_name="syncd", obj=Session(), terminal_width=80)))
+EVERY = dict(
+    commands(root, click.Context(root, info_name="syncd", obj=Session(), **root.context_settings, terminal_width=80))
+)
 
 
 @pytest.mark.parametrize("path", EVERY)

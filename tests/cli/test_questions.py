@@ -20,7 +20,7 @@ Query = Callable[..., list[tuple[Any, ...]]]
 
 def test_what_was_never_certified_is_stale(connected: Syncd) -> None:
     ended = connected("status", "--fail-on-stale")
-    assert ended.exit_code == connected("status", "--fail-on-stale", "--json").exit_code == 6
+    assert ended.exit_code == 6
     assert ended.out.splitlines()[-1] == "0 of 7 streams fresh, 7 never certified"
     assert connected("status").exit_code == 0
 
@@ -29,10 +29,11 @@ def test_status_limits_and_a_request_after_a_round(connected: Syncd, remote: Rem
     result = connected("sync", "--json").result
     name = f"revento/{remote.event_id}"
 
-    status = connected("status")
+    status = connected("status", "--fail-on-stale")
+    assert status.exit_code == 0
     assert status.out.splitlines()[-1] == "All 7 streams fresh"
     assert status.out.splitlines()[1].split()[:3] == [name, "activities", "fresh"]
-    (installation,) = connected("status", "--json", "--fail-on-stale").document["installations"]
+    (installation,) = connected("status", "--json").document["installations"]
     assert installation["last_run"]["run_id"] == result["run_id"]
     assert {stream["state"] for stream in installation["streams"]} == {"fresh"}
     assert installation["streams"][0]["due_at"].endswith("Z")
@@ -42,31 +43,22 @@ def test_status_limits_and_a_request_after_a_round(connected: Syncd, remote: Rem
     assert (token["installation"], token["calls_last_hour"], token["calls_last_minute"]) == (name, calls, calls)
     assert (token["refused_last_hour"], token["is_current"]) == (0, True)
     assert token["headroom"] == token["remaining"]
-    assert connected("limits", remote.event_id).out.splitlines()[1].split()[:2] == [name, token["token_fingerprint"]]
 
     participants = result["streams"][2]
-    ended = connected("requests", "find", participants["request_id"])
-    found = connected("requests", "find", participants["request_id"].upper(), "--json").document
+    ended = connected("requests", "find", participants["request_id"].upper())
     assert "participants page 2 of walk" in ended.out
+    ((first,),) = query(
+        "SELECT first_request_id FROM syncd.walks WHERE stream = 'participants' AND outcome = 'certified'"
+    )
+    found = connected("requests", "find", str(first), "--json").document
     assert (found["run"]["run_id"], found["page"]["stream"]) == (result["run_id"], "participants")
     rows = {table["table"]: table for table in found["tables"]}["revento.participants"]
-    assert (rows["rows"], len(rows["keys"])) == (10, 10)
+    assert (rows["rows"], len(rows["keys"])) == (50, 20)
 
 
 def test_a_request_that_nobody_made(warehouse: Syncd) -> None:
-    ended = warehouse("requests", "find", "nobody")
-    assert (ended.exit_code, ended.out) == (6, "")
-    assert warehouse("requests", "find", "nobody", "--json").document == {"request": None}
-
-
-def test_at_most_20_keys_are_shown(connected: Syncd, query: Query) -> None:
-    result = connected("sync", "--stream", "participants", "--json").result
-    first = query("SELECT request_id FROM syncd.walk_pages ORDER BY page_number LIMIT 1")[0][0]
-    tables = connected("requests", "find", str(first), "--json").document["tables"]
-    rows = {table["table"]: table for table in tables}["revento.participants"]
-    assert (rows["rows"], len(rows["keys"])) == (50, 20)
-    assert "and 30 more" in connected("requests", "find", str(first)).out
-    assert result["exit"] == 0
+    ended = warehouse("requests", "find", "nobody", "--json")
+    assert (ended.exit_code, ended.document) == (6, {"request": None})
 
 
 def test_an_installation_is_added_listed_and_shown_without_its_token(
@@ -89,18 +81,17 @@ def test_an_installation_is_added_listed_and_shown_without_its_token(
     ]  # fmt: skip
     shown = warehouse("installations", "show", remote.event_id)
     assert "access token   expires " in shown.out
-    assert warehouse("installations", "show", "nobody").exit_code == 2
     warehouse("-v", "sync", "--stream", "roles")
     for secret in (json.loads(token)["access_token"], json.loads(token)["refresh_token"]):
         assert secret not in "".join(warehouse.heard)
 
 
-def test_credentials_that_do_not_work_are_not_stored(warehouse: Syncd, remote: Remote) -> None:
+def test_credentials_that_do_not_work_are_not_stored(warehouse: Syncd, remote: Remote, query: Query) -> None:
     token = json.loads(remote.token()) | {"access_token": "rev_install_madeup"}
     ended = warehouse("installations", "add", "revento", "--credentials", "-", "--json", stdin=json.dumps(token))
     assert (ended.exit_code, ended.document["exit"]) == (4, 4)
     assert "madeup" not in ended.out + ended.err
-    assert warehouse("installations", "list", "--json").document == {"installations": []}
+    assert query("SELECT name FROM syncd.installations") == []
 
 
 @pytest.mark.parametrize(("option", "is_colored"), [([], True), (["--no-color"], False)])

@@ -9,6 +9,7 @@ import pytest
 
 from syncd.daemon.health import complaints
 from syncd.store.installations import set_state
+from syncd.web.service import scheduler_of
 from tests.harness import Bench, OpenBench
 
 PATIENCE_S = 20.0
@@ -33,7 +34,7 @@ async def test_a_change_in_the_source_reaches_the_table(open_bench: OpenBench) -
     bench = await open_bench({"FRESHNESS__REVENTO__ACTIVITIES": "2s"})
     await bench.add()
     activity_id = bench.sandbox.truth()["events"][0]["activities"][0]["id"]
-    async with bench.app.scheduler().running():
+    async with scheduler_of(bench.app).running():
         await until(lambda: certified(bench))
         bench.sandbox.world.patch(bench.event_id, "activities", activity_id, {"title": "Moved to the garden"})
         await until(lambda: title(bench, activity_id) == "Moved to the garden")
@@ -44,7 +45,7 @@ async def test_a_change_in_the_source_reaches_the_table(open_bench: OpenBench) -
 async def test_only_due_streams_are_walked_again(open_bench: OpenBench) -> None:
     bench = await open_bench({"FRESHNESS__REVENTO__ACTIVITIES": "2s"})
     await bench.add()
-    async with bench.app.scheduler().running():
+    async with scheduler_of(bench.app).running():
         await until(lambda: certified(bench))
         before = bench.mark()
         await until(lambda: len(bench.calls("/events/{event_id}/activities", since=before)) >= 2)
@@ -54,7 +55,7 @@ async def test_only_due_streams_are_walked_again(open_bench: OpenBench) -> None:
 async def test_an_installation_that_is_added_later_is_noticed(open_bench: OpenBench) -> None:
     bench = await open_bench(events=2)
     await bench.add()
-    async with bench.app.scheduler().running():
+    async with scheduler_of(bench.app).running():
         await until(lambda: certified(bench))
         await bench.add(bench.sandbox.event_ids[1])
         await until(lambda: bench.value("SELECT count(DISTINCT installation) FROM syncd.runs") == 2)
@@ -66,7 +67,7 @@ async def test_a_paused_installation_is_left_alone(open_bench: OpenBench) -> Non
     paused = await bench.add()
     await set_state(bench.app.database, paused.name, "paused", "by hand")
     other = await bench.add(bench.sandbox.event_ids[1])
-    async with bench.app.scheduler().running():
+    async with scheduler_of(bench.app).running():
         await until(lambda: bench.value("SELECT count(*) FROM syncd.runs WHERE state = 'succeeded'"))
     assert bench.query("SELECT DISTINCT installation FROM syncd.runs") == [(other.name,)]
 
@@ -76,7 +77,7 @@ async def test_stopping_in_mid_walk_leaves_nothing_half_done(open_bench: OpenBen
     """What is stored ends with a page; the next round goes on behind it."""
     bench = await open_bench(participants=400, latency_s=0.02)
     await bench.add()
-    async with bench.app.scheduler().running():
+    async with scheduler_of(bench.app).running():
         await until(lambda: bench.value("SELECT count(*) FROM revento.participants WHERE NOT _syncd_is_stub") >= 100)
     stored = bench.value("SELECT count(*) FROM revento.participants WHERE NOT _syncd_is_stub")
     assert stored < 400
@@ -99,7 +100,7 @@ async def test_a_round_that_fails_comes_back_and_takes_no_other_with_it(open_ben
         await bench.add(event_id)
     broken, healthy = (f"revento/{event_id}" for event_id in bench.sandbox.event_ids)
     bench.execute("UPDATE syncd.credentials SET access_token = '\\x0102' WHERE installation = %s", broken)
-    async with bench.app.scheduler().running():
+    async with scheduler_of(bench.app).running():
         await until(
             lambda: bench.value("SELECT count(*) FROM syncd.runs WHERE installation = %s AND exit_code = 0", healthy)
         )
@@ -108,7 +109,7 @@ async def test_a_round_that_fails_comes_back_and_takes_no_other_with_it(open_ben
 
 async def test_health_speaks_of_what_is_wrong(open_bench: OpenBench) -> None:
     bench = await open_bench()
-    scheduler = bench.app.scheduler()
+    scheduler = scheduler_of(bench.app)
     assert await complaints(scheduler) == ["the schedule has not been read yet"]
     async with scheduler.running():
         await until(lambda: scheduler.looked_at is not None)

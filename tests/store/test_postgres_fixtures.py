@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from syncd.store import embedded, migrate
+from syncd.store import embedded, version
 from tests import postgres
 from tests.store.starter import REPOSITORY
 
@@ -52,7 +52,7 @@ def source_name(url: str) -> str:
 
 @pytest.mark.parametrize("run", [1, 2])
 def test_each_test_has_a_database_of_its_own(database_url: str, empty_database_url: str, run: int) -> None:
-    assert (migrate.current(database_url), migrate.current(empty_database_url)) == (migrate.newest(), None)
+    assert (version.current(database_url), version.current(empty_database_url)) == (version.NEWEST, None)
     for url in (database_url, empty_database_url):
         assert tables(url) == set()
         with psycopg.connect(url) as connection:

@@ -50,7 +50,7 @@ async def test_three_events_at_full_size(database_url: str) -> None:
 
 
 async def write_counters(bench: Bench) -> dict[str, tuple[int, int, int]]:
-    """Rows inserted, updated and deleted so far, by table. A session reports them at its end, so all must have ended."""
+    """Rows inserted, updated and deleted so far, by table. A session reports them at its end: first all must end."""
     await bench.app.database.engine.dispose()
     await bench.app.database.pool.close()
     deadline = time.monotonic() + 10
@@ -78,7 +78,8 @@ def changes(connection: psycopg.Connection) -> list[str]:
     """One statement for each column that the loader can write, and two for each table."""
     columns = connection.execute(
         """SELECT table_name, column_name, data_type FROM information_schema.columns
-           WHERE table_schema = 'revento' AND is_generated = 'NEVER' AND is_identity = 'NO' ORDER BY 1, ordinal_position"""
+           WHERE table_schema = 'revento' AND is_generated = 'NEVER' AND is_identity = 'NO'
+           ORDER BY 1, ordinal_position"""
     ).fetchall()
     statements = []
     for table, column, kind in columns:

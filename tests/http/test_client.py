@@ -1,0 +1,317 @@
+"""One exchange: whole or not at all, in bounded time and memory, to the one server that was meant."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import gzip
+import ssl
+import tracemalloc
+from collections.abc import AsyncIterator
+from pathlib import Path
+from random import Random
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from syncd.errors import ContractBreach, Transient
+from syncd.http import client as client_module
+from syncd.http.client import MAX_BODY_BYTES, Exchange, exchange, open_client
+from syncd.sandbox import Sandbox, SandboxSettings
+from tests.harness import UNLIMITED
+from tests.http.raw import RawServer, raw_server
+
+BODY = b'{"data":[{"id":"ptp_1","name":"\xc4\x86ma"}],"has_more":false}'
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with open_client() as client:
+        yield client
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[RawServer]:
+    async with raw_server() as server:
+        yield server
+
+
+async def get(client: httpx.AsyncClient, url: str) -> Exchange:
+    return await exchange(client, client.build_request("GET", url))
+
+
+# --- cut replies ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.fault(6)
+async def test_a_gzip_body_that_is_cut_anywhere_is_no_reply(client: httpx.AsyncClient, server: RawServer) -> None:
+    """The length agrees with what is left, so that nothing but the coding itself can tell."""
+    zipped = gzip.compress(BODY)
+    for end in range(len(zipped)):
+        server.reply(zipped[:end], "Content-Encoding: gzip", f"Content-Length: {end}")
+        with pytest.raises(Transient) as error:
+            await get(client, server.url)
+        assert error.value.code == "gzip", end
+    server.reply(zipped, "Content-Encoding: gzip", f"Content-Length: {len(zipped)}")
+    assert (await get(client, server.url)).body == BODY
+
+
+@pytest.mark.fault(6)
+@pytest.mark.parametrize("at", [0, 5, 11, -1, -6])
+async def test_a_gzip_body_that_is_damaged_is_no_reply(client: httpx.AsyncClient, server: RawServer, at: int) -> None:
+    zipped = bytearray(gzip.compress(BODY, mtime=0))
+    zipped[at] ^= 0xFF
+    server.reply(bytes(zipped), "Content-Encoding: gzip", f"Content-Length: {len(zipped)}")
+    if at == 5:  # the stamp, which nobody checks
+        assert (await get(client, server.url)).body == BODY
+    else:
+        with pytest.raises(Transient):
+            await get(client, server.url)
+
+
+@pytest.mark.fault(4)
+async def test_a_body_that_is_shorter_than_it_says_is_no_reply(client: httpx.AsyncClient, server: RawServer) -> None:
+    for end in range(len(BODY)):
+        server.reply(BODY[:end], f"Content-Length: {len(BODY)}")
+        with pytest.raises(Transient):
+            await get(client, server.url)
+
+
+@pytest.mark.fault(4)
+async def test_a_chunked_body_that_is_cut_anywhere_is_no_reply(client: httpx.AsyncClient, server: RawServer) -> None:
+    chunked = b"5\r\n" + BODY[:5] + b"\r\n%x\r\n" % len(BODY[5:]) + BODY[5:] + b"\r\n0\r\n\r\n"
+    for end in range(len(chunked) - 2):
+        server.reply(chunked[:end], "Transfer-Encoding: chunked")
+        with pytest.raises(Transient):
+            await get(client, server.url)
+    server.reply(chunked, "Transfer-Encoding: chunked")
+    assert (await get(client, server.url)).body == BODY
+
+
+@pytest.mark.fault(5)
+async def test_a_body_may_end_with_the_connection(client: httpx.AsyncClient, server: RawServer) -> None:
+    """Whether it is whole only its content can tell (tests/wire/test_reply.py)."""
+    server.reply(BODY)
+    assert (await get(client, server.url)).body == BODY
+
+
+@pytest.mark.fault(9)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"\x16\x03\x01\x02\x00",
+        b"HTTP/1.1 200",
+        b"HTTP/9.9 200 OK\r\n\r\n",
+        b"HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n: nameless\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nX-Flood: " + b"a" * 200_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X-Flood: a\r\n" * 50_000,
+    ],
+    ids=lambda answer: repr(answer[:40]),
+)
+async def test_what_is_no_http_is_no_reply(client: httpx.AsyncClient, server: RawServer, answer: bytes) -> None:
+    server.answer = [answer]
+    with pytest.raises(Transient) as error:
+        await get(client, f"{server.url}/secret-path?cursor=secret")
+    assert "secret" not in str(error.value), "the translated error names no URL"
+    assert len(server.requests) == 1, "nobody below us sends it again"
+
+
+@pytest.mark.fault(3)
+@pytest.mark.fault(15)
+async def test_a_broken_connection_is_not_asked_again_behind_our_back(client: httpx.AsyncClient) -> None:
+    """A call that the transport repeats by itself is on no budget and in no record."""
+    async with Sandbox(SandboxSettings(events=1, participants=1, activities=1, limits=UNLIMITED)) as sandbox:
+        token = sandbox.connect(sandbox.event_ids[0])["access_token"]
+        url, headers = f"{sandbox.api_url}/events/{sandbox.event_ids[0]}", {"Authorization": f"Bearer {token}"}
+        request = client.build_request("GET", url, headers=headers)
+        await exchange(client, request)  # from now on the connection is kept
+        sandbox.faults.add({"drop": True, "times": None})
+        with pytest.raises(Transient):
+            await exchange(client, client.build_request("GET", url, headers=headers))
+        assert len(sandbox.log()) == 2
+
+
+# --- bounds ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.fault(7)
+@pytest.mark.parametrize("length", [None, 300 * MIB])
+async def test_a_bomb_takes_little_memory(client: httpx.AsyncClient, server: RawServer, length: int | None) -> None:
+    bomb = gzip.compress(b"\0" * (200 * MIB), 1)
+    assert len(bomb) < MIB
+    server.reply(bomb, "Content-Encoding: gzip", *([f"Content-Length: {len(bomb)}"] if length is None else []))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ContractBreach) as error:
+            await get(client, server.url)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert error.value.code == "reply_too_large"
+    assert peak < 5 * MAX_BODY_BYTES
+
+
+@pytest.mark.fault(7)
+@pytest.mark.parametrize("coding", [(), ("Content-Encoding: gzip",)], ids=["plain", "behind the end of gzip"])
+async def test_an_endless_body_is_left(client: httpx.AsyncClient, server: RawServer, coding: tuple[str, ...]) -> None:
+    server.reply(gzip.compress(BODY) if coding else b"", *coding)
+    server.answer = [*server.answer, *[b"x" * 65_536] * 1600]
+    tracemalloc.start()
+    try:
+        with pytest.raises((ContractBreach, Transient)):
+            await get(client, server.url)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 5 * MAX_BODY_BYTES
+
+
+@pytest.mark.fault(7)
+async def test_the_largest_reply_fits(client: httpx.AsyncClient, server: RawServer) -> None:
+    for size, fits in ((MAX_BODY_BYTES, True), (MAX_BODY_BYTES + 1, False)):
+        for body, coding in ((b"x" * size, ()), (gzip.compress(b"x" * size, 1), ("Content-Encoding: gzip",))):
+            server.reply(body, *coding)
+            if fits:
+                assert len((await get(client, server.url)).body) == size
+            else:
+                with pytest.raises(ContractBreach):
+                    await get(client, server.url)
+
+
+@pytest.mark.parametrize("coding", ["br", "deflate", "gzip, gzip", "x-unheard-of"])
+async def test_a_coding_that_was_not_asked_for_is_refused(
+    client: httpx.AsyncClient, server: RawServer, coding: str
+) -> None:
+    server.reply(gzip.compress(BODY), f"Content-Encoding: {coding}")
+    with pytest.raises(ContractBreach) as error:
+        await get(client, server.url)
+    assert error.value.code == "content_encoding"
+
+
+@pytest.mark.fault(8)
+@pytest.mark.parametrize("where", ["nothing", "head", "body", "interim"])
+async def test_a_trickle_ends_at_the_deadline(
+    client: httpx.AsyncClient, server: RawServer, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "TOTAL_DEADLINE_S", 0.3)
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n"
+    trickles = {
+        "nothing": [],
+        "head": [bytes([byte]) for byte in head * 10],
+        "body": [head + b"\r\n", *[b"x"] * 1000],
+        "interim": [b"HTTP/1.1 102 Processing\r\n\r\n"] * 1000,
+    }
+    server.answer, server.pause_s, server.keep = trickles[where], 0.01, True
+    started = asyncio.get_running_loop().time()
+    with pytest.raises(Transient) as error:
+        await get(client, server.url)
+    assert error.value.code == "timeout"
+    assert asyncio.get_running_loop().time() - started < 1.5
+
+
+@pytest.mark.fault(18)
+async def test_a_storm_of_cancelled_calls_leaks_no_socket(client: httpx.AsyncClient) -> None:
+    """Two hundred calls, each cancelled at some moment of its life; afterwards the client works as before."""
+    settings = SandboxSettings(events=1, participants=50, activities=1, limits=UNLIMITED, latency_s=0.01)
+    async with Sandbox(settings) as sandbox:
+        token = sandbox.connect(sandbox.event_ids[0])["access_token"]
+        url = f"{sandbox.api_url}/events/{sandbox.event_ids[0]}/participants?limit=50"
+        rng = Random(1)
+
+        async def call() -> int:
+            request = client.build_request("GET", url, headers={"Authorization": f"Bearer {token}"})
+            return (await exchange(client, request)).status
+
+        async def cancelled() -> None:
+            task = asyncio.create_task(call())
+            await asyncio.sleep(rng.uniform(0, 0.02))
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        assert await call() == 200
+        before = sockets()
+        for _ in range(20):
+            await asyncio.gather(*(cancelled() for _ in range(10)))
+        assert await asyncio.gather(*(call() for _ in range(5))) == [200] * 5
+        await asyncio.sleep(0.1)
+        # five kept connections at most, both of whose ends are ours here
+        assert sockets() <= before + 2 * 10
+
+
+def sockets() -> int:
+    """File descriptors of this process."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+# --- whom we speak to -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.fault(12)
+@pytest.mark.fault(115)
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_no_redirect_is_followed(client: httpx.AsyncClient, server: RawServer, status: int) -> None:
+    async with raw_server() as elsewhere:
+        elsewhere.reply(BODY)
+        server.reply(b"", f"Location: {elsewhere.url}/", "Content-Length: 0", status=f"{status} Elsewhere")
+        assert (await get(client, server.url)).status == status
+        post = client.build_request("POST", server.url, data={"refresh_token": "secret"})
+        assert (await exchange(client, post)).status == status
+        assert elsewhere.requests == []
+
+
+@pytest.mark.fault(16)
+async def test_no_proxy_of_the_environment_is_used(server: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    server.reply(BODY)
+    async with open_client() as client:
+        assert (await get(client, server.url)).body == BODY
+
+
+async def test_the_proxy_of_the_settings_is_used(server: RawServer) -> None:
+    server.reply(BODY)
+    async with open_client(proxy=server.url) as client:
+        assert (await get(client, "http://api.revento.example/api/v1/events/evt_1")).body == BODY
+    assert server.requests[0].startswith(b"GET http://api.revento.example/api/v1/events/evt_1 ")
+
+
+@pytest.mark.fault(2)
+async def test_a_server_that_cannot_prove_who_it_is_is_told_nothing(client: httpx.AsyncClient, tmp_path: Path) -> None:
+    async with raw_server(self_signed(tmp_path)) as server:
+        server.reply(BODY)
+        with pytest.raises(Transient) as error:
+            await get(client, server.url)
+        assert error.value.code == "connection"
+        assert server.requests == []
+
+
+def self_signed(folder: Path) -> ssl.SSLContext:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    form = serialization.PrivateFormat.PKCS8
+    (folder / "key").write_bytes(key.private_bytes(pem, form, serialization.NoEncryption()))
+    (folder / "certificate").write_bytes(certificate.public_bytes(pem))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "certificate", folder / "key")
+    return context

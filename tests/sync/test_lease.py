@@ -1,0 +1,170 @@
+"""One driver per installation: who comes second waits or leaves, and who comes back late writes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from syncd.errors import DatabaseError, LeaseHeld, LeaseLost
+from syncd.model import Lease
+from syncd.store.leases import claim, holder, kept
+from syncd.sync.round import Watch
+from tests import truth
+from tests.harness import PARTICIPANTS, Bench, OpenBench
+
+
+@pytest.fixture
+async def bench(open_bench: OpenBench) -> Bench:
+    """A small world on pages of ten, and a lease of one second."""
+    bench = await open_bench({"REVENTO__PAGE_SIZE": "10", "DAEMON__LEASE_S": "1"}, participants=40)
+    await bench.add()
+    return bench
+
+
+class Held:
+    """A round that stops after its first page until it is let go."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.reached, self.let_go = asyncio.Event(), asyncio.Event()
+        bench.sandbox.faults.add({"endpoint": PARTICIPANTS, "nth": 2, "delay_s": 3600})
+        self._bench = bench
+
+    async def __aenter__(self) -> asyncio.Task[Any]:
+        task = asyncio.create_task(self._bench.sync())
+        while len(self._bench.calls(PARTICIPANTS)) < 2:
+            await asyncio.sleep(0.005)
+        self._bench.sandbox.faults.clear()
+        return task
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+
+async def test_the_second_driver_leaves_when_it_may_not_wait(bench: Bench) -> None:
+    async with Held(bench) as first, bench.second_app() as app:
+        second = Bench(bench.sandbox, bench.url, app)
+        for _ in range(2):
+            with pytest.raises(LeaseHeld, match=r"is being driven by test on .*, process"):
+                await second.sync(wait=False)
+        assert len(bench.calls()) == 4, "it made no call"
+        await asyncio.sleep(1.3)  # longer than the lease: the first driver renews it
+        with pytest.raises(LeaseHeld):
+            await second.sync(wait=False)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        assert (await second.sync(wait=False)).exit_code == 0
+    truth.assert_equal(bench.url, bench.sandbox.truth())
+
+
+async def test_the_second_driver_waits_its_turn_and_says_for_whom(bench: Bench) -> None:
+    told: list[str] = []
+    async with Held(bench) as first, bench.second_app() as app:
+        second = Bench(bench.sandbox, bench.url, app)
+        waiting = Watch(waiting=lambda _, holder: told.append(holder.owner))
+        task = asyncio.create_task(second.sync(watch=waiting))
+        while not told:
+            await asyncio.sleep(0.01)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        assert (await task).exit_code == 0
+    assert told[0].startswith("test on ")
+    truth.assert_equal(bench.url, bench.sandbox.truth())
+
+
+async def test_two_applications_at_once_walk_one_after_the_other(bench: Bench) -> None:
+    async with bench.second_app(REVENTO__PAGE_SIZE="10") as app:
+        results = await asyncio.gather(bench.sync(), Bench(bench.sandbox, bench.url, app).sync())
+    assert [result.exit_code for result in results] == [0, 0]
+    assert len(bench.calls(PARTICIPANTS)) == 8
+    assert bench.query("SELECT count(*), count(DISTINCT run_id) FROM syncd.walks WHERE outcome = 'certified'") == [
+        (14, 2)
+    ]
+    truth.assert_equal(bench.url, bench.sandbox.truth())
+
+
+@pytest.mark.fault(96)
+@pytest.mark.fault(97)
+async def test_who_was_overtaken_writes_nothing_more(bench: Bench) -> None:
+    """The epoch moves on behind the driver's back, as after a pause that outlasted the lease."""
+    bench.sandbox.faults.add({"endpoint": PARTICIPANTS, "nth": 3, "delay_s": 0.5})
+    overtake = "UPDATE syncd.leases SET epoch = epoch + 1, owner = 'a rescuer', until = now() + interval '1 hour'"
+
+    def note(progress: Any) -> None:
+        if (progress.stream, progress.page_number) == ("participants", 1):
+            bench.execute(overtake)
+
+    with pytest.raises(LeaseLost, match="another driver has taken over"):
+        await bench.sync(watch=Watch(page=note))
+    assert bench.value("SELECT count(*) FROM revento.participant_private") == 10
+    assert bench.value("SELECT count(*) FROM syncd.walk_pages JOIN syncd.walks USING (walk_id)") == 3
+    assert bench.query("SELECT owner, epoch FROM syncd.leases") == [("a rescuer", 2)], "it gave nothing back either"
+    bench.execute("UPDATE syncd.leases SET until = now()")
+    assert (await bench.sync()).exit_code == 0
+    truth.assert_equal(bench.url, bench.sandbox.truth())
+
+
+async def test_a_claim_that_was_not_renewed_runs_out(bench: Bench) -> None:
+    database, name = bench.app.database, f"revento/{bench.event_id}"
+    first = await claim(database, name, "first")
+    assert first is not None
+    assert (first.after_crash, first.lease.epoch) == (False, 1)
+    assert await claim(database, name, "second") is None
+    assert (await holder(database, name)) is not None
+    await asyncio.sleep(1.05)
+    assert await holder(database, name) is None
+    second = await claim(database, name, "second")
+    assert second is not None
+    assert (second.after_crash, second.lease.epoch) == (True, 2)
+    with pytest.raises(LeaseLost):
+        async with database.begin(first.lease, uuid4(), "roles"):
+            raise AssertionError("the fence let the old driver in")
+    async with kept(database, second.lease):
+        await asyncio.sleep(1.2)
+        assert await claim(database, name, "third") is None
+    third = await claim(database, name, "third")
+    assert third is not None
+    assert not third.after_crash, "it was given back"
+
+
+async def test_a_driver_that_stalls_in_a_transaction_does_not_keep_its_rescuer_out(bench: Bench) -> None:
+    """The fence locks the claim until commit; the server ends a transaction that does nothing before the lease ends."""
+    database, name = bench.app.database, f"revento/{bench.event_id}"
+    first = await claim(database, name, "stalls")
+    assert first is not None
+    started = asyncio.get_running_loop().time()
+
+    async def stall() -> None:
+        async with database.begin(first.lease, uuid4(), "roles") as tx:
+            assert (await _claimed(bench, name)).epoch == 2
+            assert asyncio.get_running_loop().time() - started < 2.5
+            await tx.cursor.execute(
+                "INSERT INTO revento.events (event_id, _syncd_synced_at) VALUES ('evt_late', now())"
+            )
+
+    with pytest.raises(DatabaseError):
+        await stall()
+    assert bench.value("SELECT count(*) FROM revento.events") == 0
+
+
+async def _claimed(bench: Bench, name: str) -> Lease:
+    while (claimed := await claim(bench.app.database, name, "rescuer")) is None:
+        await asyncio.sleep(0.05)
+    return claimed.lease
+
+
+async def test_the_fence_holds_a_takeover_off_until_the_page_is_committed(bench: Bench) -> None:
+    """A claim that has run out may not be taken while its driver is writing: both would have written one page."""
+    database, name = bench.app.database, f"revento/{bench.event_id}"
+    first = await claim(database, name, "first")
+    assert first is not None
+    bench.execute("UPDATE syncd.leases SET until = now() - interval '1 second'")
+    async with database.begin(first.lease, uuid4(), "roles") as tx:
+        takeover = asyncio.create_task(_claimed(bench, name))
+        await asyncio.sleep(0.1)
+        assert not takeover.done()
+        await tx.cursor.execute("INSERT INTO revento.events (event_id, _syncd_synced_at) VALUES ('evt_mine', now())")
+    assert (await takeover).epoch == 2
+    assert bench.value("SELECT count(*) FROM revento.events") == 1

@@ -1,0 +1,93 @@
+"""The reaction to each failure, as a table."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from syncd.errors import (
+    ApiError,
+    ContractBreach,
+    CursorRefused,
+    NotFound,
+    PageTooLarge,
+    RateLimited,
+    RefreshFailed,
+    ScopeMissing,
+    TokenExpired,
+    TokenRefused,
+    TooManyInFlight,
+    Transient,
+)
+from syncd.wire.retry import (
+    FIRST_PAUSE_S,
+    LONGEST_PAUSE_S,
+    MAX_ATTEMPTS,
+    UNNAMED_WAIT_S,
+    GiveUp,
+    Refresh,
+    RetryAfter,
+    decide,
+)
+
+
+def decided(error: ApiError, *, attempt: int = 1, refreshed: bool = False) -> Any:
+    return decide(error, attempt=attempt, refreshed=refreshed, random=Random(1))
+
+
+@pytest.mark.parametrize(
+    "error", [ContractBreach, CursorRefused, NotFound, PageTooLarge, ScopeMissing, TokenRefused, RefreshFailed]
+)
+def test_what_a_repeat_would_not_change_is_not_repeated(error: type[ApiError]) -> None:
+    assert decided(error("no")) == GiveUp()
+
+
+@pytest.mark.case("RV-11")
+def test_a_token_is_renewed_once_for_a_call() -> None:
+    assert decided(TokenExpired("old")) == Refresh()
+    assert decided(TokenExpired("old"), attempt=5) == Refresh(), "whatever came before it"
+    assert decided(TokenExpired("old"), refreshed=True) == GiveUp()
+
+
+@pytest.mark.parametrize("error", [Transient, RateLimited, TooManyInFlight])
+def test_patience_ends(error: type[Transient]) -> None:
+    assert isinstance(decided(error("no"), attempt=MAX_ATTEMPTS - 1), RetryAfter)
+    assert decided(error("no"), attempt=MAX_ATTEMPTS) == GiveUp()
+
+
+@given(attempt=st.integers(1, MAX_ATTEMPTS - 1), seed=st.integers())
+def test_pauses_are_jittered_under_a_doubling_cap(attempt: int, seed: int) -> None:
+    decision = decide(Transient("no"), attempt=attempt, refreshed=False, random=Random(seed))
+    assert isinstance(decision, RetryAfter)
+    assert not decision.whole_token
+    assert 0 <= decision.pause_s <= min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (attempt - 1))
+
+
+@given(wait_s=st.floats(0, 3600), seed=st.integers(), attempt=st.integers(1, MAX_ATTEMPTS - 1))
+@pytest.mark.case("RV-17")
+def test_a_named_wait_is_kept_to_the_full(wait_s: float, seed: int, attempt: int) -> None:
+    limited = decide(RateLimited("no", retry_after_s=wait_s), attempt=attempt, refreshed=False, random=Random(seed))
+    assert isinstance(limited, RetryAfter)
+    assert limited.whole_token
+    assert wait_s <= limited.pause_s <= wait_s + 1
+    transient = decide(Transient("no", retry_after_s=wait_s), attempt=attempt, refreshed=False, random=Random(seed))
+    assert isinstance(transient, RetryAfter)
+    assert transient.pause_s >= wait_s
+
+
+@pytest.mark.fault(62)
+def test_a_limit_that_names_no_time_waits_a_minute_for_the_whole_token() -> None:
+    decision = decided(RateLimited("no"))
+    assert decision.whole_token
+    assert UNNAMED_WAIT_S <= decision.pause_s <= UNNAMED_WAIT_S + 1
+
+
+@pytest.mark.case("RV-19")
+def test_too_many_in_flight_pauses_its_own_call_for_a_moment() -> None:
+    decision = decided(TooManyInFlight("no", retry_after_s=None))
+    assert not decision.whole_token
+    assert decision.pause_s <= FIRST_PAUSE_S
