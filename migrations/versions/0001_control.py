@@ -292,5 +292,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop schema syncd with everything in it."""
-    op.execute("DROP SCHEMA syncd CASCADE")
+    """Drop every table of schema syncd but alembic's own, which notes this very step."""
+    op.execute("""
+        DROP TABLE syncd.walk_pages, syncd.run_streams, syncd.walks, syncd.token_events, syncd.stream_status,
+            syncd.runs, syncd.requests, syncd.quarantined_values, syncd.positions, syncd.leases, syncd.credentials,
+            syncd.installations CASCADE
+    """)

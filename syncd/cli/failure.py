@@ -7,6 +7,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import click
@@ -32,12 +33,13 @@ def report(error: BaseException, session: Session, arguments: Sequence[str]) -> 
         error.show()
         return error.exit_code
     failure = explain(error)
-    if session.json or "--json" in arguments:
-        write_json(document(failure))
-    else:
-        write_error(failure.message, failure.hint)
-    if session.level == "debug":
-        click.echo(_traceback(error), err=True)
+    with suppress(OSError):  # nobody is left to read it: the pipe or the terminal was closed
+        if session.json or "--json" in arguments:
+            write_json(document(failure))
+        else:
+            write_error(failure.message, failure.hint)
+        if session.level == "debug":
+            click.echo(_traceback(error), err=True)
     return failure.exit_code
 
 

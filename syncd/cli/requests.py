@@ -13,7 +13,7 @@ from syncd.cli.text import Listing, Part, count, facts, show_time
 
 if TYPE_CHECKING:
     from syncd.store.database import Database
-    from syncd.store.reports import PageReport, RequestTrace
+    from syncd.store.trace import PageReport, RequestTrace
 
 NOT_FOUND = 6
 
@@ -32,7 +32,7 @@ def find(session: Session, request_id: str) -> int:
     REQUEST_ID is ours (rows have it as _syncd_request_id) or the server's. The exit code is 6 if it is not known.
     """
     from syncd import main
-    from syncd.store.reports import trace_request
+    from syncd.store.trace import trace_request
 
     async def ask(database: Database) -> RequestTrace | None:
         return await trace_request(database, request_id, main.TABLES)

@@ -38,8 +38,9 @@ def _stop_here(signum: int, _frame: object) -> None:
 
 
 def _let_the_next_one_kill() -> None:
+    """A closed terminal is told of twice, by the kernel and by the shell: that is no second wish."""
     for each in _heeded():
-        signal.signal(each, signal.SIG_DFL)
+        signal.signal(each, signal.SIG_IGN if each == signal.SIGHUP else signal.SIG_DFL)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -49,7 +50,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     caught: list[int] = []
     try:
         return asyncio.run(_stoppable(work, caught))
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, OSError):  # a closed terminal refuses the last lines of a display
         if caught:
             raise Stopped(caught[0]) from None
         raise

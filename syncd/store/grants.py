@@ -15,11 +15,15 @@ ROLES = ("syncd_writer", "syncd_bi", "syncd_bi_pii")
 
 
 def create_roles(url: str, metadatas: Iterable[MetaData]) -> None:
-    """Create the roles that are missing and apply every grant. Needs the right to create roles."""
+    """Create the roles that are missing and apply every grant. Needs the right to create roles.
+
+    Temporary tables, which PostgreSQL lets everybody make unless told otherwise, become its owner's alone.
+    """
     with connected(url) as connection:
         for role in ROLES:
             if not _exists(connection, role):
                 _run(connection, sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
+        _run(connection, sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC").format(_database(connection)))
         apply_grants(connection, metadatas)
 
 
@@ -91,6 +95,10 @@ def _sources(metadatas: Iterable[MetaData]) -> Iterable[MetaData]:
 def _tables(metadatas: Iterable[MetaData], *, personal: bool) -> Iterable[Table]:
     for metadata in _sources(metadatas):
         yield from (table for table in metadata.sorted_tables if table.info.get("personal", False) is personal)
+
+
+def _database(connection: Connection) -> sql.Identifier:
+    return sql.Identifier(connection.execute(text("SELECT current_database()")).scalar_one())
 
 
 def _exists(connection: Connection, role: str) -> bool:

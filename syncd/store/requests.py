@@ -12,7 +12,7 @@ from psycopg import AsyncCursor
 from sqlalchemy import text
 
 from syncd.model import Limits, RequestRecord
-from syncd.store.database import Database
+from syncd.store.database import Database, translated
 
 _INSERT = """
     INSERT INTO syncd.requests (request_id, run_id, installation, endpoint, sent_at, ended_at, duration_ms, status,
@@ -54,10 +54,14 @@ async def write_requests(
 
 
 async def store_requests(database: Database, installation: str, run_id: UUID | None, records: PendingRequests) -> None:
-    """Store what is pending in a transaction of its own: what was asked is a fact, whoever holds the lease."""
+    """Store what is pending in a transaction of its own: what was asked is a fact, whoever holds the lease.
+
+    Raises DatabaseError; then everything is still pending.
+    """
     pending = records.pending()
-    async with database.pool.connection() as connection, connection.cursor() as cursor:
-        await write_requests(cursor, installation, run_id, pending)
+    with translated():
+        async with database.pool.connection() as connection, connection.cursor() as cursor:
+            await write_requests(cursor, installation, run_id, pending)
     records.settle(pending)
 
 

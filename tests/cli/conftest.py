@@ -69,12 +69,12 @@ class Syncd:
     def start(self, *arguments: str, **process: Any) -> subprocess.Popen[str]:
         """The command in the background."""
         options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | process
-        process = subprocess.Popen(
+        started = subprocess.Popen(
             [sys.executable, "-m", "syncd", *arguments],
             stdin=subprocess.DEVNULL, cwd=self.folder, env=self.environment({}), **options,
         )  # fmt: skip
-        self.started.append(process)
-        return process
+        self.started.append(started)
+        return started
 
     def end(self) -> None:
         """Leave no process behind."""

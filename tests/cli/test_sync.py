@@ -135,6 +135,21 @@ def test_a_signal_stops_cleanly_and_the_next_round_goes_on(
     ]
 
 
+def test_a_closed_terminal_stops_cleanly_though_it_is_told_of_twice(
+    connected: Syncd, remote: Remote, query: Query
+) -> None:
+    remote.control("PATCH", "/settings", {"latency_s": 0.3})
+    process = connected.start("sync", "--json")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+    assert process.stderr is not None
+    process.stderr.readline()
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=20) == 128 + signal.SIGHUP
+    assert query("SELECT owner, until FROM syncd.leases") == [(None, None)]
+
+
 def test_a_second_signal_ends_at_once(connected: Syncd, remote: Remote, query: Query) -> None:
     remote.control("POST", "/faults", {"endpoint": "/oauth/token", "delay_s": 30, "times": None})
     remote.control("POST", "/tokens/expire", {"event_id": remote.event_id})

@@ -1,0 +1,82 @@
+"""The request record: kept until it is stored, stored once, and good for rebuilding a budget."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from syncd.errors import DatabaseError
+from syncd.model import Limits, RequestRecord
+from syncd.store.requests import PendingRequests, lost_calls, spent_ages_s, store_requests
+from tests.store.conftest import Store
+
+
+def record(age_s: float = 0, duration_ms: int = 100, *, answered: bool = True) -> RequestRecord:
+    sent_at = datetime.now(UTC) - timedelta(seconds=age_s)
+    ended_at = sent_at + timedelta(milliseconds=duration_ms) if answered else None
+    return RequestRecord(
+        uuid4(), "/events/{event_id}", "0a1b", sent_at, ended_at, duration_ms, 200 if answered else None
+    )
+
+
+def test_a_record_is_kept_until_it_is_settled() -> None:
+    pending = PendingRequests()
+    first, second, third = record(), record(), record()
+    for one in (first, second):
+        pending.append(one)
+    storing = pending.pending()
+    pending.append(third)
+    assert pending.pending() == (first, second, third), "nothing is lost while a transaction is open"
+    pending.settle(storing)
+    assert (pending.pending(), pending.made) == ((third,), 3)
+
+
+async def test_a_record_is_stored_once(store: Store) -> None:
+    pending = PendingRequests()
+    pending.append(one := record())
+    await store_requests(store.database, store.lease.installation, None, pending)
+    assert pending.pending() == ()
+    pending.append(one)
+    await store_requests(store.database, store.lease.installation, None, pending)
+    assert store.query("SELECT request_id, status, duration_ms, run_id FROM syncd.requests") == [
+        (one.request_id, 200, 100, None)
+    ]
+
+
+@pytest.mark.fault(63)
+async def test_the_ages_of_what_was_spent(store: Store) -> None:
+    """By the reply, or by the end of the waiting for one; calls of the last hours, whoever made them."""
+    pending = PendingRequests()
+    for one in (record(10), record(100, 5000), record(200, 60_000, answered=False), record(8000)):
+        pending.append(one)
+    await store_requests(store.database, store.lease.installation, None, pending)
+    other = PendingRequests()
+    other.append(record())
+    await store.add("revento/evt_2")
+    await store_requests(store.database, "revento/evt_2", None, other)
+    ages = await spent_ages_s(store.database, store.lease.installation, datetime.now(UTC), lost=2)
+    assert sorted(ages) == pytest.approx([0, 0, 9.9, 95, 140], abs=1)
+
+
+@pytest.mark.fault(65)
+async def test_a_call_from_the_future_is_a_call_of_now(store: Store) -> None:
+    pending = PendingRequests()
+    pending.append(record(-500))
+    await store_requests(store.database, store.lease.installation, None, pending)
+    assert await spent_ages_s(store.database, store.lease.installation, datetime.now(UTC), lost=0) == [0.0]
+
+
+def test_calls_that_nobody_wrote_down() -> None:
+    assert lost_calls(Limits(500, 30, 5), after_crash=True) == 5
+    assert lost_calls(Limits(500, 30, 5), after_crash=False) == 0
+
+
+async def test_records_stay_pending_while_the_database_is_away(store: Store) -> None:
+    pending = PendingRequests()
+    pending.append(one := record())
+    await store.database.pool.close()
+    with pytest.raises(DatabaseError):
+        await store_requests(store.database, store.lease.installation, None, pending)
+    assert pending.pending() == (one,)
