@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import psycopg
 import pytest
 
 from tests import postgres
+from tests.harness import Bench, OpenBench, benches
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +44,18 @@ def empty_database_url(postgres_admin: psycopg.Connection, postgres_server: str)
     """A database of the test's own with nothing in it."""
     with postgres.temporary_database(postgres_admin, postgres_server) as url:
         yield url
+
+
+@pytest.fixture
+async def open_bench(database_url: str) -> AsyncIterator[OpenBench]:
+    """Open benches on the test's database; all are closed at the end."""
+    async with benches(database_url) as start:
+        yield start
+
+
+@pytest.fixture
+async def bench(open_bench: OpenBench) -> Bench:
+    """A small world whose first event is connected."""
+    bench = await open_bench()
+    await bench.add()
+    return bench

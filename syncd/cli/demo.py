@@ -42,10 +42,10 @@ FULLEST = (
 def demo(
     session: Session, *, once: bool, events: int, participants: int, activities: int, faults: tuple[str, ...]
 ) -> int:
-    """See it work: a sandbox of the Revento API, a PostgreSQL of its own, and syncd between them.
+    """See syncd work, without an account.
 
-    Nothing has to be set up and no account is needed. What it starts it stops at the end; the tables stay in a home of
-    their own until the next demo empties them.
+    A sandbox of the Revento API, a PostgreSQL of its own, and syncd between them. What it starts it stops at the end;
+    the tables stay in a home of their own until the next demo empties them.
     """
     from syncd import logs
     from syncd.demo import LIFE_S, default_home, stage_database

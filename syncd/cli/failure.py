@@ -36,6 +36,8 @@ def report(error: BaseException, session: Session, arguments: Sequence[str]) -> 
     with suppress(OSError):  # nobody is left to read it: the pipe or the terminal was closed
         if session.json or "--json" in arguments:
             write_json(document(failure))
+        elif isinstance(error, Stopped):  # as asked, so no error
+            click.echo(failure.message, err=True)
         else:
             write_error(failure.message, failure.hint)
         if session.level == "debug":

@@ -24,7 +24,7 @@ DATA_FRESHNESS = View(
         "last_certified_at": "All that the source held before this instant is in the tables; null: never yet",
         "age_seconds": "Seconds since then; null: never yet",
         "promised_seconds": "How old it may become",
-        "is_stale": "True: older than promised, or never certified",
+        "is_stale": "True: older than promised, or never certified; a stream that was skipped promises nothing",
         "reason": "Why the last try did not certify the stream; null: it did, or there was none yet",
         "last_tried_at": "When a run last ended the stream, either way",
     },

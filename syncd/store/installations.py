@@ -44,7 +44,8 @@ async def list_installations(database: Database) -> list[Installation]:
 async def find_installation(database: Database, name: str) -> Installation:
     """The installation of that name, or of which it is an unambiguous suffix. Raises ConfigError."""
     everyone = await list_installations(database)
-    matches = [one for one in everyone if one.name == name] or [one for one in everyone if one.name.endswith(name)]
+    ending = [one for one in everyone if name and one.name.endswith(name)]
+    matches = [one for one in everyone if one.name == name] or ending
     if len(matches) == 1:
         return matches[0]
     known = ", ".join(one.name for one in (matches or everyone)) or "none yet"

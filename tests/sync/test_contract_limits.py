@@ -1,4 +1,4 @@
-"""A clean run under the limits of the contract, in real time: no refusal, and no wait that the budget does not demand."""
+"""A clean run under the limits of the contract, in real time: no refusal, no wait that the budget does not demand."""
 
 from __future__ import annotations
 

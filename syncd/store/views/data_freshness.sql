@@ -4,8 +4,10 @@ SELECT
     status.last_certified_at,
     extract(epoch FROM statement_timestamp() - status.last_certified_at)::bigint AS age_seconds,
     status.promised_seconds,
-    status.last_certified_at IS NULL
-        OR statement_timestamp() - status.last_certified_at > status.promised_seconds * interval '1 second' AS is_stale,
+    status.status IS DISTINCT FROM 'skipped' AND (
+        status.last_certified_at IS NULL
+        OR statement_timestamp() - status.last_certified_at > status.promised_seconds * interval '1 second'
+    ) AS is_stale,
     CASE
         WHEN installation.state <> 'active'
             THEN installation.state || coalesce(': ' || installation.state_reason, '')
