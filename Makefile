@@ -23,7 +23,7 @@ demo: $(INSTALLED) ## sandbox, embedded PostgreSQL and the daemon on them, first
 	@trap '' INT; (trap - INT; exec $(BIN)/syncd demo $(ARGS)) || [ $$? -eq 130 ]
 
 test: $(INSTALLED) ## the test suite: under five minutes on two cores
-	@exec $(BIN)/pytest $(ARGS)
+	@exec $(BIN)/pytest -n auto $(ARGS)
 
 prove: $(INSTALLED) ## the slow tests: for hours
 	@exec $(BIN)/pytest -m slow $(ARGS)

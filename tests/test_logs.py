@@ -101,7 +101,7 @@ def test_auto_is_text_on_a_terminal_and_json_elsewhere(monkeypatch: pytest.Monke
 def test_the_level_holds_for_both_kinds() -> None:
     def act() -> None:
         log.info("ours")
-        logging.getLogger("apscheduler").info("theirs")
+        logging.getLogger("somebody.else").info("theirs")
 
     assert written("json", act, level="warning") == ""
     assert written("json", act, level="info").count("\n") == 2
