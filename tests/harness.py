@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -84,6 +84,7 @@ class Bench:
     sandbox: Sandbox
     url: str
     app: main.App
+    names: list[str] = field(default_factory=list)  # of the installations that were added
 
     @property
     def event_id(self) -> str:
@@ -107,7 +108,12 @@ class Bench:
             state="active",
             grant_id=uuid4(),
         )
+        self.names.append(installation.name)
         return await main.add_installation(self.app, installation, credentials.tokens, check=False)
+
+    async def installation(self, name: str | None = None) -> Installation:
+        """An installation as it stands in the database, the one that was added first unless named."""
+        return await find_installation(self.app.database, name or self.names[0])
 
     async def sync(
         self,
@@ -117,13 +123,17 @@ class Bench:
         watch: Watch | None = None,
         wait: bool = True,
         fresh: bool = False,
+        deadline_s: float = 60,
     ) -> RoundResult:
-        """One round of the installation as it stands in the database, the first event's unless told."""
-        name = installation.name if installation else f"revento/{self.event_id}"
-        known = await find_installation(self.app.database, name)
+        """One round of an installation as it stands in the database, the one that was added first unless told.
+
+        Raises TimeoutError at the deadline: a walk that never ends must not hang the suite.
+        """
+        known = await self.installation(installation.name if installation else None)
         chosen = main.chosen_streams(known, streams)
         order = self.app.order(known, "sync", chosen, wait=wait, fresh=fresh)
-        return await self.app.run_round(order, watch or Watch())
+        async with asyncio.timeout(deadline_s):
+            return await self.app.run_round(order, watch or Watch())
 
     def calls(self, endpoint: str | None = None, since: int = 0) -> list[dict[str, Any]]:
         """The sandbox's log of API calls, or of one endpoint's, from the entry behind number `since` on."""

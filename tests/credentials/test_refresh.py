@@ -14,7 +14,6 @@ import pytest
 from syncd.credentials.refresh import TokenManager
 from syncd.errors import ConfigError, LeaseLost, NeedsAuthorization, RefreshFailed, TokenExpired
 from syncd.model import Api, Lease
-from syncd.store.installations import find_installation
 from syncd.store.leases import claim
 from syncd.store.requests import PendingRequests
 from syncd.store.tokens import StoredTokens
@@ -40,7 +39,7 @@ async def leased(bench: Bench) -> Lease:
 
 async def manager(bench: Bench, clock: HastyClock | None = None, lease: Lease | None = None) -> TokenManager:
     """The tokens of the installation, as a driver holds them."""
-    installation = await find_installation(bench.app.database, "")
+    installation = await bench.installation()
     store = StoredTokens(bench.app.database, bench.app.vault, lease or await leased(bench))
     return TokenManager(store, bench.app.token_endpoint(installation), clock or HastyClock())
 
@@ -48,7 +47,7 @@ async def manager(bench: Bench, clock: HastyClock | None = None, lease: Lease | 
 @asynccontextmanager
 async def open_api(bench: Bench) -> AsyncIterator[Api]:
     """The installation's API, outside a round."""
-    installation = await find_installation(bench.app.database, "")
+    installation = await bench.installation()
     claimed = await claim(bench.app.database, installation.name, "test")
     assert claimed is not None
     run = Run(uuid4(), installation, claimed.lease, bench.app.database, PendingRequests(), 50, lambda _: None)
@@ -211,7 +210,7 @@ async def test_scopes_that_a_refresh_took_away_are_noticed(bench: Bench) -> None
     bench.sandbox.faults.add({"endpoint": TOKEN, "set": {"scope": "event.read participants.read"}})
     tokens = await manager(bench)
     await tokens.renew(await tokens.current())
-    assert (await find_installation(bench.app.database, "")).scopes == ("event.read", "participants.read")
+    assert (await bench.installation()).scopes == ("event.read", "participants.read")
 
 
 # --- what is lost ---------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ async def test_a_first_sync_under_the_limits_of_the_contract(open_bench: OpenBen
     limits = {"REVENTO__LIMITS__PER_HOUR": "500", "REVENTO__LIMITS__PER_MINUTE": str(PER_MINUTE)}
     bench = await open_bench(limits, participants=1500, activities=100, limits=Limits(500, PER_MINUTE, 5))
     await bench.add()
-    assert (await bench.sync()).exit_code == 0
+    assert (await bench.sync(deadline_s=300)).exit_code == 0
     calls = bench.calls()
     assert {call["status"] for call in calls} == {200}
     assert len(calls) == ceil(1500 / 50) + ceil(100 / 50) + 5

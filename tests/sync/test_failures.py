@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from syncd.http import client
-from syncd.store.installations import due_installations, find_installation
+from syncd.store.installations import due_installations
 from syncd.sync.round import RoundResult
 from syncd.wire.retry import MAX_ATTEMPTS
 from tests import truth
@@ -146,7 +146,7 @@ async def test_a_brown_out_of_everything_ends_with_75(bench: Bench) -> None:
     assert (result.exit_code, result.state) == (75, "failed")
     assert outcome(result) == dict.fromkeys(ALL, "failed")
     assert set(Counter(call["endpoint"] for call in bench.calls()).values()) == {MAX_ATTEMPTS}
-    assert (await find_installation(bench.app.database, "")).state == "active"
+    assert (await bench.installation()).state == "active"
     await assert_heals(bench)
 
 
@@ -227,9 +227,8 @@ async def test_a_cursor_that_leads_in_a_circle_is_noticed(bench: Bench) -> None:
 async def test_an_event_that_is_gone_keeps_its_rows(bench: Bench) -> None:
     await bench.sync()
     served = bench.sandbox.truth()
-    gone = await find_installation(bench.app.database, "")
     bench.sandbox.world.delete_event(bench.event_id)
-    result = await bench.sync(gone)
+    result = await bench.sync()
     assert (result.exit_code, set(outcome(result).values())) == (1, {"failed"})
     truth.assert_equal(bench.url, served)
 
@@ -361,7 +360,7 @@ async def test_a_scope_that_the_token_lost_skips_its_streams(open_bench: OpenBen
     assert (result.exit_code, outcome(result)) == (0, {"roles": "skipped", "participants": "skipped"})
     assert reason(result) == ("skipped", "insufficient_scope")
     assert len(bench.calls(PARTICIPANTS)) == 1
-    assert (await find_installation(bench.app.database, "")).state == "active"
+    assert (await bench.installation()).state == "active"
 
 
 # --- dead tokens ----------------------------------------------------------------------------------------------------

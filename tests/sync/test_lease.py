@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -45,7 +46,7 @@ class Held:
 
 async def test_the_second_driver_leaves_when_it_may_not_wait(bench: Bench) -> None:
     async with Held(bench) as first, bench.second_app() as app:
-        second = Bench(bench.sandbox, bench.url, app)
+        second = replace(bench, app=app)
         for _ in range(2):
             with pytest.raises(LeaseHeld, match=r"is being driven by test on .*, process"):
                 await second.sync(wait=False)
@@ -62,7 +63,7 @@ async def test_the_second_driver_leaves_when_it_may_not_wait(bench: Bench) -> No
 async def test_the_second_driver_waits_its_turn_and_says_for_whom(bench: Bench) -> None:
     told: list[str] = []
     async with Held(bench) as first, bench.second_app() as app:
-        second = Bench(bench.sandbox, bench.url, app)
+        second = replace(bench, app=app)
         waiting = Watch(waiting=lambda _, holder: told.append(holder.owner))
         task = asyncio.create_task(second.sync(watch=waiting))
         while not told:
@@ -76,7 +77,7 @@ async def test_the_second_driver_waits_its_turn_and_says_for_whom(bench: Bench) 
 
 async def test_two_applications_at_once_walk_one_after_the_other(bench: Bench) -> None:
     async with bench.second_app(REVENTO__PAGE_SIZE="10") as app:
-        results = await asyncio.gather(bench.sync(), Bench(bench.sandbox, bench.url, app).sync())
+        results = await asyncio.gather(bench.sync(), replace(bench, app=app).sync())
     assert [result.exit_code for result in results] == [0, 0]
     assert len(bench.calls(PARTICIPANTS)) == 8
     assert bench.query("SELECT count(*), count(DISTINCT run_id) FROM syncd.walks WHERE outcome = 'certified'") == [
@@ -150,8 +151,9 @@ async def test_a_driver_that_stalls_in_a_transaction_does_not_keep_its_rescuer_o
 
 
 async def _claimed(bench: Bench, name: str) -> Lease:
-    while (claimed := await claim(bench.app.database, name, "rescuer")) is None:
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(10):
+        while (claimed := await claim(bench.app.database, name, "rescuer")) is None:
+            await asyncio.sleep(0.05)
     return claimed.lease
 
 
