@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from math import floor
 from pathlib import Path
@@ -42,7 +43,7 @@ from syncd.store.installations import (
     store_installation,
 )
 from syncd.store.leases import Claim
-from syncd.store.requests import PendingRequests, lost_calls, spent_ages_s, store_requests
+from syncd.store.requests import PendingRequests, lost_calls, pause_left_s, spent_ages_s, store_requests
 from syncd.store.tables import metadata as control_tables
 from syncd.store.tokens import StoredTokens
 from syncd.store.version import NEWEST, current, require_newest
@@ -85,7 +86,7 @@ def prepare_database(settings: Settings) -> str:
     Raises SchemaOutdated when a database of somebody else's is not at the newest version.
     """
     direct = database_url(settings, direct=True)
-    if settings.database.url is None and current(direct) != NEWEST:
+    if settings.database.url is None and (current(direct) or "") < NEWEST:
         upgrade_database(direct)
     require_newest(direct)
     return database_url(settings)
@@ -103,17 +104,15 @@ def open_vault(settings: Settings) -> Vault:
 
 
 def _own_keys(path: Path) -> str:
-    """Keys made on first use, readable by this account alone; two commands at once agree on one."""
-    try:
-        with open(path, "x", encoding="ascii", opener=_private) as file:
-            file.write(new_key())
-    except FileExistsError:
-        pass
+    """Keys made on first use, readable by this account alone. The file appears whole; of two at once the first wins."""
+    if not path.exists():
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="ascii") as fresh:  # 0600
+            fresh.write(new_key())
+            fresh.flush()
+            os.fsync(fresh.fileno())
+            with suppress(FileExistsError):
+                path.hardlink_to(fresh.name)
     return path.read_text(encoding="ascii").strip()
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _secret(value: SecretStr | None) -> str | None:
@@ -169,7 +168,9 @@ class App:
         """The installation's API for one run; a token refresh under way is waited for at the end."""
         limits = self._limits()
         lost = lost_calls(limits, after_crash=claimed.after_crash)
-        ages_s = await spent_ages_s(self.database, run.installation.name, self.clock.now(), lost=lost)
+        name, now = run.installation.name, self.clock.now()
+        budget = TokenBudget(limits, self.clock, await spent_ages_s(self.database, name, now, lost=lost))
+        budget.pause(await pause_left_s(self.database, name, now))
         tokens = TokenManager(
             StoredTokens(self.database, self.vault, run.lease), self.token_endpoint(run.installation), self.clock
         )
@@ -179,7 +180,7 @@ class App:
                 dialect=SOURCES[run.installation.source].dialect,
                 client=self.client,
                 tokens=tokens,
-                budget=TokenBudget(limits, self.clock, ages_s),
+                budget=budget,
                 records=run.requests,
                 clock=self.clock,
                 random=SystemRandom(),

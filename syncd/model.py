@@ -181,6 +181,7 @@ class RequestRecord:
     error_code: str | None = None
     bytes: int = 0
     headroom: Headroom = field(default_factory=Headroom)
+    retry_after_s: float | None = None
     server_request_id: str | None = None
 
 
@@ -269,11 +270,14 @@ class TokenStore(Protocol):
     async def intend(self, refresh_token: str) -> None:
         """Note, durably, that this refresh token is about to be spent."""
 
-    async def save(self, tokens: Tokens) -> None:
-        """Replace the pair and close the intent; committed when this returns."""
+    async def save(self, tokens: Tokens, *, spent: str) -> None:
+        """Replace the pair whose refresh token was spent and close the intent; committed when this returns.
+
+        Raises DatabaseError when it could not be stored, LeaseLost when a newer consent has replaced the pair.
+        """
 
     async def refuse(self, code: str) -> None:
-        """Note that the grant is dead: the installation waits for a person."""
+        """Note that the authorization server called the grant dead, and close the intent."""
 
 
 class TokenEndpoint(Protocol):

@@ -102,7 +102,7 @@ def upgrade() -> None:
     op.create_index(
         "quarantined_values_place_idx",
         "quarantined_values",
-        ["installation", "stream", sa.literal_column("md5(json_path)")],
+        ["installation", "stream", sa.literal_column("md5(json_path || raw)")],
         unique=True,
         schema="syncd",
     )
@@ -118,9 +118,10 @@ def upgrade() -> None:
         sa.Column("status", sa.Integer(), nullable=True),
         sa.Column("error_code", sa.Text(), nullable=True),
         sa.Column("bytes", sa.BigInteger(), server_default="0", nullable=False),
-        sa.Column("rate_limit", sa.Integer(), nullable=True),
-        sa.Column("rate_remaining", sa.Integer(), nullable=True),
+        sa.Column("rate_limit", sa.BigInteger(), nullable=True),
+        sa.Column("rate_remaining", sa.BigInteger(), nullable=True),
         sa.Column("rate_reset_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
+        sa.Column("retry_after_s", sa.Double(), nullable=True),
         sa.Column("token_fingerprint", sa.Text(), nullable=False),
         sa.Column("server_request_id", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
@@ -137,6 +138,7 @@ def upgrade() -> None:
         "runs",
         sa.Column("run_id", sa.UUID(), nullable=False),
         sa.Column("installation", sa.Text(), nullable=False),
+        sa.Column("grant_id", sa.UUID(), nullable=False),
         sa.Column("trigger", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("owner", sa.Text(), nullable=False),

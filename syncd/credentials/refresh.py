@@ -6,19 +6,22 @@ Across processes the lease makes this process the only one that refreshes; withi
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from syncd.clock import Clock
-from syncd.errors import NeedsAuthorization, RefreshFailed, TokenRefused, Transient
+from syncd.errors import ConfigError, DatabaseError, NeedsAuthorization, RefreshFailed, TokenRefused, Transient
 from syncd.logs import get_logger
 from syncd.model import TokenEndpoint, TokenStore
 from syncd.wire.tokens import Tokens
 
-# Renew this long before expiry (contracts/revento.md §5).
+# Renew this long before expiry (contracts/revento.md §5), or a fifth of a life that is short.
 MARGIN = timedelta(minutes=5)
+SHORT_LIFE_SHARE = 5
 # A lost reply is asked for once more (contracts/revento.md §5, G7).
 REPEAT_AFTER_S = 1.0
+# A pair that the database does not take exists in this process alone, so the attempts do not end.
+SAVE_AGAIN_S = 2.0
 
 log = get_logger(__name__)
 
@@ -31,18 +34,20 @@ class TokenManager:
     endpoint: TokenEndpoint
     clock: Clock
     _tokens: Tokens | None = None
+    _margin: timedelta = MARGIN
     _gate: asyncio.Lock = field(default_factory=asyncio.Lock)
     _spending: asyncio.Task[Tokens] | None = None
 
     async def current(self) -> str:
         """A token good for the next minutes, or the best there is while it cannot be renewed.
 
-        Raises NeedsAuthorization when only a new consent helps, RefreshFailed when the token endpoint is silent.
+        Raises NeedsAuthorization when only a new consent helps, RefreshFailed when the token endpoint is silent,
+        ConfigError when the settings do not reach it.
         """
         async with self._gate:
             await self.drain()
             tokens = self._tokens or await self.store.load()
-            if self._life(tokens) <= MARGIN:
+            if self._life(tokens) <= self._margin:
                 tokens = await self._renew_early(tokens)
             self._tokens = tokens
             return tokens.access_token
@@ -62,14 +67,17 @@ class TokenManager:
             await asyncio.wait([self._spending])
 
     async def _renew_early(self, tokens: Tokens) -> Tokens:
-        if tokens.refresh_token is None and self._life(tokens) > timedelta(0):
+        """Renew, unless the access token still lives and renewing is impossible or in doubt: then use it up first."""
+        is_alive = self._life(tokens) > timedelta(0)
+        if is_alive and (tokens.refresh_token is None or tokens.in_doubt):
             return tokens
         try:
             return await self._spend(tokens)
-        except RefreshFailed:
-            if self._life(tokens) > timedelta(0):
-                return tokens
-            raise
+        except (RefreshFailed, ConfigError) as error:
+            if not is_alive:
+                raise
+            log.warning("refresh_put_off", reason=str(error), access_expires_at=tokens.access_expires_at)
+            return replace(tokens, in_doubt=True)
 
     async def _spend(self, tokens: Tokens) -> Tokens:
         """In a task of its own, so that cancelling the caller does not lose the new pair on its way to the store."""
@@ -78,18 +86,26 @@ class TokenManager:
 
     async def _refresh(self, tokens: Tokens) -> Tokens:
         if tokens.refresh_token is None:
-            await self.store.refuse("no_refresh_token")
-            raise NeedsAuthorization("the access token has expired and there is no refresh token", hint=_CONSENT)
+            raise NeedsAuthorization("the access token has expired and there is no refresh token", hint=CONSENT)
         await self.store.intend(tokens.refresh_token)
         try:
             fresh = await self._ask(tokens.refresh_token)
         except TokenRefused as error:
             await self.store.refuse(error.code or "refused")
-            raise NeedsAuthorization(f"the refresh token is refused ({error.code})", hint=_CONSENT) from error
-        await self.store.save(fresh)
+            raise NeedsAuthorization(f"the refresh token is refused ({error.code})", hint=CONSENT) from error
+        await self._save(fresh, spent=tokens.refresh_token)
         self._tokens = fresh
+        self._margin = min(MARGIN, self._life(fresh) / SHORT_LIFE_SHARE)
         log.info("token_refreshed", access_expires_at=fresh.access_expires_at)
         return fresh
+
+    async def _save(self, fresh: Tokens, *, spent: str) -> None:
+        while True:
+            try:
+                return await self.store.save(fresh, spent=spent)
+            except DatabaseError as error:
+                log.error("token_pair_not_stored_yet", reason=str(error))
+            await self.clock.sleep(SAVE_AGAIN_S)
 
     async def _ask(self, refresh_token: str) -> Tokens:
         try:
@@ -106,9 +122,6 @@ class TokenManager:
         return tokens.access_expires_at - self.clock.now()
 
 
-_CONSENT = "ask the organizer to connect the event again, then `syncd installations add` with the new credentials"
-
-
 @dataclass(frozen=True, slots=True)
 class GivenToken:
     """`model.AccessTokens` for a token that is only being tried out and cannot be renewed."""
@@ -121,4 +134,7 @@ class GivenToken:
 
     async def renew(self, refused: str) -> str:
         """Raises NeedsAuthorization."""
-        raise NeedsAuthorization("the access token has expired", hint=_CONSENT)
+        raise NeedsAuthorization("the access token has expired", hint=CONSENT)
+
+
+CONSENT = "ask the organizer to connect the event again, then `syncd installations add` with the new credentials"

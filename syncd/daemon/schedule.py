@@ -55,6 +55,7 @@ class Scheduler:
         try:
             yield
         finally:
+            jobs.pause()
             looking.cancel()
             await asyncio.wait([looking])
             await self._drain()
@@ -66,6 +67,8 @@ class Scheduler:
                 await self._look(jobs)
             except DatabaseError as error:
                 log.error("schedule_not_read", reason=str(error))
+            except Exception:  # the daemon must not go deaf; /readyz tells of it, and the log of why
+                log.exception("schedule_not_read")
             await self.clock.sleep(LOOK_EVERY_S)
 
     async def _look(self, jobs: AsyncIOScheduler) -> None:
@@ -92,7 +95,7 @@ class Scheduler:
 
     async def _drain(self) -> None:
         """Cancel the rounds: a page is one transaction, so each is stored whole or asked for again."""
-        rounds = list(self._running.values())
+        rounds = set(self._running.values())
         for task in rounds:
             task.cancel()
         if rounds:

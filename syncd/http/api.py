@@ -12,13 +12,13 @@ from uuid import uuid4
 import httpx
 
 from syncd.clock import Clock
-from syncd.errors import ApiError, ContractBreach, Transient
+from syncd.errors import ApiError, ContractBreach, RateLimited, Transient
 from syncd.http.client import exchange
 from syncd.logs import get_logger
 from syncd.model import AccessTokens, Budget, Dialect, Installation, RequestLog, RequestRecord
 from syncd.wire.rate_limit import read_headroom
 from syncd.wire.reply import Reply
-from syncd.wire.retry import GiveUp, Refresh, RetryAfter, decide
+from syncd.wire.retry import GiveUp, Refresh, RetryAfter, decide, pause_after
 from syncd.wire.tokens import fingerprint
 
 log = get_logger(__name__)
@@ -47,14 +47,14 @@ class HttpApi:
                     token = await self.tokens.current()
                     return await self._attempt(endpoint, query or {}, token)
             except ApiError as error:
+                if isinstance(error, RateLimited):
+                    self.budget.pause(pause_after(error, self.random))
                 match decide(error, attempt=attempt, refreshed=refreshed, random=self.random):
                     case GiveUp():
                         raise
                     case Refresh():
                         refreshed = True
                         await self.tokens.renew(token)
-                    case RetryAfter(pause_s, whole_token=True):
-                        self.budget.pause(pause_s)
                     case RetryAfter(pause_s):
                         await self.clock.sleep(pause_s)
         raise AssertionError("count() does not end")
@@ -66,7 +66,7 @@ class HttpApi:
             token_fingerprint=fingerprint(token),
             sent_at=self.clock.now(),
         )
-        log.debug("request", request_id=str(record.request_id), endpoint=endpoint, token_fp=record.token_fingerprint)
+        log.info("request", request_id=str(record.request_id), endpoint=endpoint, token_fp=record.token_fingerprint)
         started = self.clock.monotonic()
         try:
             reply = await self._send(record, query, token)
@@ -74,7 +74,7 @@ class HttpApi:
             self._judge(reply)
         except ApiError as error:
             error.request_id = str(record.request_id)
-            record = replace(record, error_code=error.code or f"http_{error.status}")
+            record = replace(record, error_code=error.code or f"http_{error.status}", retry_after_s=error.retry_after_s)
             raise
         finally:
             self._note(replace(record, duration_ms=round((self.clock.monotonic() - started) * 1000)))

@@ -39,7 +39,6 @@ class TokenBudget:
         self._paused_until = 0.0
         self._turn = asyncio.Lock()
         self._ended = asyncio.Event()
-        self.waiting_until: float | None = None  # on the monotonic clock, while a call waits for a known instant
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
@@ -67,13 +66,9 @@ class TokenBudget:
                 await self._sleep(wait_s)
 
     async def _sleep(self, wait_s: float) -> None:
-        self.waiting_until = self._clock.monotonic() + wait_s
         if wait_s >= WORTH_TELLING_S:
             log.info("budget_wait", wait_s=round(wait_s, 1))
-        try:
-            await self._clock.sleep(wait_s)
-        finally:
-            self.waiting_until = None
+        await self._clock.sleep(wait_s)
 
     def _wait_s(self) -> float | None:
         """Seconds until every budget has room; None when only the end of one of our own calls can make some."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 import msgspec
 
 from syncd.clock import Clock
-from syncd.errors import ApiError, ConfigError, TokenRefused, Transient
+from syncd.errors import ApiError, ConfigError, RefreshFailed, TokenRefused, Transient
 from syncd.http.client import Exchange, exchange
+from syncd.wire.reply import read_error_code
 from syncd.wire.tokens import TokenResponse, Tokens, read_tokens
+
+# Only a new consent helps after these (contracts/revento.md §5, §11).
+_DEAD_GRANT = {"invalid_grant", "token_revoked"}
 
 
 @dataclass(slots=True)
@@ -20,15 +24,15 @@ class HttpTokenEndpoint:
     client: httpx.AsyncClient
     auth_url: str | None
     client_id: str | None
-    client_secret: str | None
+    client_secret: str | None = field(repr=False)
     clock: Clock
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """Trade a refresh token for a new pair.
 
-        Raises TokenRefused when the grant is dead, ConfigError when our own credentials are
-        missing or refused, and Transient
-        when no usable answer came: then nobody knows whether the old token is spent.
+        Raises TokenRefused when the grant is dead, ConfigError when it is our own settings that do not work,
+        Transient when no answer came, and RefreshFailed when one came that cannot be read: then the refresh token is
+        most likely spent, and must not be sent again.
         """
         if not (self.auth_url and self.client_id and self.client_secret):
             raise ConfigError(
@@ -52,27 +56,21 @@ def _decode(body: bytes) -> TokenResponse:
     try:
         return msgspec.json.decode(body, type=TokenResponse)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise Transient("the token endpoint's reply cannot be read", code="token_reply") from error
+        raise RefreshFailed("the token endpoint's reply cannot be read", code="token_reply") from error
 
 
 def _refusal(reply: Exchange) -> ApiError | ConfigError:
-    code = _error_code(reply.body)
+    code = read_error_code(reply.body)
     if code == "invalid_client":
         return ConfigError(
             "the token endpoint refused revento.client_id and client_secret",
             hint="compare them with the developer console; after a rotation the old secret may be dead",
         )
+    if code in _DEAD_GRANT:
+        return TokenRefused(f"the token endpoint answered {code}", status=reply.status, code=code)
     if 400 <= reply.status < 500 and reply.status not in (408, 429):
-        return TokenRefused(f"the token endpoint answered {code or reply.status}", status=reply.status, code=code)
+        return ConfigError(
+            f"the token endpoint answered {code or f'HTTP {reply.status}'}, which is no word on the grant",
+            hint="is revento.auth_url right, and does nothing stand between?",
+        )
     return Transient(f"the token endpoint answered {reply.status}", status=reply.status, code=code)
-
-
-class _ErrorReply(msgspec.Struct):
-    error: str | None = None
-
-
-def _error_code(body: bytes) -> str | None:
-    try:
-        return msgspec.json.decode(body, type=_ErrorReply).error
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None

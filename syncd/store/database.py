@@ -15,7 +15,8 @@ from uuid import UUID
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg_pool import AsyncConnectionPool
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection as ControlConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -23,6 +24,14 @@ from syncd.errors import DatabaseError, LeaseLost
 from syncd.model import Lease, StreamKey
 
 CONNECT_TIMEOUT_S = 15
+# A server that has vanished without a word is given up after half a minute (libpq's own names and units).
+PATIENCE: dict[str, Any] = {
+    "connect_timeout": CONNECT_TIMEOUT_S,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +81,7 @@ class Database:
         )
         row = await cursor.fetchone()
         if row is None:
-            raise LeaseLost(f"another driver has taken over {lease.installation}; nothing more was written")
+            raise lost(lease)
         now: datetime = row[0]
         return now
 
@@ -84,15 +93,17 @@ async def open_database(
     """Connect, and disconnect on leaving. Raises DatabaseError when the server cannot be reached."""
     with translated():
         await _probe(url)
-    options: dict[str, Any] = {"prepare_threshold": None} if behind_pooler else {}
+    options: dict[str, Any] = PATIENCE | ({"prepare_threshold": None} if behind_pooler else {})
+    for_control = max(1, pool_size // 3)
 
     async def connect() -> AsyncConnection[tuple[Any, ...]]:
-        return await AsyncConnection.connect(url, connect_timeout=CONNECT_TIMEOUT_S, **options)
+        return await AsyncConnection.connect(url, **options)
 
     engine = create_async_engine(
         "postgresql+psycopg://",
         async_creator=connect,
-        pool_size=min(pool_size, 5),
+        pool_size=for_control,
+        max_overflow=0,
         pool_pre_ping=True,
         hide_parameters=True,
     )
@@ -100,8 +111,8 @@ async def open_database(
         url,
         open=False,
         min_size=0,
-        max_size=pool_size,
-        kwargs=options | {"connect_timeout": CONNECT_TIMEOUT_S},
+        max_size=max(1, pool_size - for_control),
+        kwargs=options,
         check=AsyncConnectionPool.check_connection,
     )
     try:
@@ -109,6 +120,21 @@ async def open_database(
             yield Database(pool, engine, lease_s)
     finally:
         await engine.dispose()
+
+
+async def fence(control: ControlConnection, lease: Lease) -> None:
+    """Let the control transaction commit only while `lease` is the newest claim. Raises LeaseLost."""
+    claim = await control.execute(
+        text("SELECT 1 FROM syncd.leases WHERE installation = :installation AND epoch = :epoch FOR SHARE"),
+        {"installation": lease.installation, "epoch": lease.epoch},
+    )
+    if claim.first() is None:
+        raise lost(lease)
+
+
+def lost(lease: Lease) -> LeaseLost:
+    """The error of a driver that is one no longer."""
+    return LeaseLost(f"another driver has taken over {lease.installation}; nothing more was written")
 
 
 async def _probe(url: str) -> None:
@@ -125,6 +151,8 @@ def translated() -> Iterator[None]:
         raise _explain(error) from error
     except DBAPIError as error:
         raise _explain(error.orig if isinstance(error.orig, psycopg.Error) else psycopg.Error()) from error
+    except SQLAlchemyError as error:  # its pool's time-out is no DBAPIError
+        raise DatabaseError(f"no connection to the database is free ({type(error).__name__})") from error
 
 
 def _explain(error: psycopg.Error) -> DatabaseError:

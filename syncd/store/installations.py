@@ -53,12 +53,14 @@ async def find_installation(database: Database, name: str) -> Installation:
     raise ConfigError(f"installation {name!r} is {what}", hint=f"known installations: {known}")
 
 
-async def set_state(database: Database, name: str, state: InstallationState, reason: str | None) -> None:
-    """Change what the scheduler may do with the installation, and say why."""
+async def set_state(
+    database: Database, installation: Installation, state: InstallationState, reason: str | None
+) -> None:
+    """Change what the scheduler may do with the installation, and say why; a newer consent is left alone."""
     async with database.control() as control:
         await control.execute(
             update(installations)
-            .where(installations.c.name == name)
+            .where(installations.c.name == installation.name, installations.c.grant_id == installation.grant_id)
             .values(state=state, state_reason=reason, updated_at=func.clock_timestamp())
         )
 

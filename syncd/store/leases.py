@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,7 +17,7 @@ from syncd.store.database import Database
 
 log = get_logger(__name__)
 
-# A row lock held by a page transaction of the old driver makes the claim skip, and the caller asks again.
+# Waits while a page transaction of the old driver holds the row: milliseconds, or until that one times out.
 _CLAIM = text("""
     INSERT INTO syncd.leases AS lease (installation, owner, epoch, until)
     VALUES (:installation, :owner, 1, clock_timestamp() + make_interval(secs => :lease_s))
@@ -89,8 +89,7 @@ async def kept(database: Database, lease: Lease) -> AsyncIterator[None]:
         yield
     finally:
         heartbeat.cancel()
-        with suppress(asyncio.CancelledError):
-            await heartbeat
+        await asyncio.wait([heartbeat])
         await _release(database, lease)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from uuid import UUID
 
@@ -9,20 +10,20 @@ from syncd.store.database import Transaction
 from syncd.wire.readers import BadValue
 
 _KEEP = """
-    INSERT INTO syncd.quarantined_values AS ours
+    INSERT INTO syncd.quarantined_values
         (installation, stream, json_path, reason, raw, request_id, run_id, first_seen_at)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
-    ON CONFLICT (installation, stream, md5(json_path)) DO UPDATE
-    SET reason = EXCLUDED.reason, raw = EXCLUDED.raw, request_id = EXCLUDED.request_id, run_id = EXCLUDED.run_id,
-        first_seen_at = EXCLUDED.first_seen_at
-    WHERE ours.raw <> EXCLUDED.raw
+    ON CONFLICT (installation, stream, md5(json_path || raw)) DO NOTHING
 """
+# A place in a page says nothing of a row: in the next walk another row stands there.
+_INDEX = re.compile(r"\[[0-9]+\]")
 
 
 async def quarantine(tx: Transaction, request_id: UUID, bad_values: Iterable[BadValue]) -> int:
     """Keep each value and return how many are new; one that is kept already is left alone."""
     rows = [
-        [*tx.stream, _text(bad.path), bad.reason, _text(bad.raw), request_id, tx.run_id, tx.now] for bad in bad_values
+        [*tx.stream, _INDEX.sub("[]", _text(bad.path)), bad.reason, _text(bad.raw), request_id, tx.run_id, tx.now]
+        for bad in bad_values
     ]
     if not rows:
         return 0

@@ -16,8 +16,9 @@ from syncd.store.database import Database, translated
 
 _INSERT = """
     INSERT INTO syncd.requests (request_id, run_id, installation, endpoint, sent_at, ended_at, duration_ms, status,
-        error_code, bytes, rate_limit, rate_remaining, rate_reset_at, token_fingerprint, server_request_id)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        error_code, bytes, rate_limit, rate_remaining, rate_reset_at, retry_after_s,
+        token_fingerprint, server_request_id)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (request_id) DO NOTHING
 """
 
@@ -79,6 +80,20 @@ async def spent_ages_s(database: Database, installation: str, now: datetime, *, 
     return [max(age_s, 0.0) for age_s in ages] + [0.0] * lost
 
 
+async def pause_left_s(database: Database, installation: str, now: datetime) -> float:
+    """How many seconds the server still wants no call, as it told an earlier driver; 0 when it does not."""
+    async with database.control() as control:
+        until = await control.scalar(
+            text("""
+                SELECT max(ended_at + retry_after_s * interval '1 second') FROM syncd.requests
+                WHERE installation = :installation AND status = 429
+                  AND sent_at > CAST(:now AS timestamptz) - interval '2 hours'
+            """),
+            {"installation": installation, "now": now},
+        )
+    return 0.0 if until is None else max((until - now).total_seconds(), 0.0)
+
+
 def lost_calls(limits: Limits, *, after_crash: bool) -> int:
     """As many calls as may have been under way when the last driver was cut off."""
     return limits.in_flight if after_crash else 0
@@ -100,6 +115,7 @@ def _row(record: RequestRecord, installation: str, run_id: UUID | None) -> list[
         headroom.limit,
         headroom.remaining,
         headroom.reset_at,
+        record.retry_after_s,
         record.token_fingerprint,
         record.server_request_id,
     ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
 from syncd.model import Counts, Lease
-from syncd.store.database import Database, Transaction
+from syncd.store.database import Database, Transaction, fence
 
 # A round that was cut off longer ago is over: what it certified is no longer fresh enough to be taken over.
 RESUMABLE_FOR_S = 3600
@@ -32,55 +32,71 @@ class StreamResult:
 
 @dataclass(frozen=True, slots=True)
 class OpenRun:
-    """A run that is under way, and the streams that it is done with already."""
+    """A run that is under way, and the streams that it has certified within the last hour."""
 
     run_id: UUID
-    started_at: datetime
     certified: tuple[StreamResult, ...]
 
 
-async def open_run(database: Database, lease: Lease, trigger: str, *, resume: bool) -> OpenRun:
-    """Take up the round that was cut off within the last hour, if there is one and `resume`; else begin one."""
+async def open_run(database: Database, lease: Lease, trigger: str, grant_id: UUID, *, resume: bool) -> OpenRun:
+    """Take up the round that was cut off within the last hour under the same grant, if `resume`; else begin one.
+
+    Raises LeaseLost.
+    """
     async with database.control() as control:
-        cut_off = await control.execute(
-            text("""
-                SELECT run_id, started_at FROM syncd.runs
-                WHERE installation = :installation AND state IN ('running', 'interrupted')
-                  AND trigger = :trigger AND :resume
-                  AND run_id = (SELECT run_id FROM syncd.runs WHERE installation = :installation
-                                ORDER BY started_at DESC LIMIT 1)
-                  AND heartbeat_at > clock_timestamp() - make_interval(secs => :resumable_for_s)
-            """),
+        await fence(control, lease)
+        cut_off = await control.scalar(
+            _CUT_OFF,
             {
                 "installation": lease.installation,
                 "trigger": trigger,
+                "grant_id": grant_id,
                 "resume": resume,
                 "resumable_for_s": RESUMABLE_FOR_S,
             },
         )
-        row = cut_off.first()
-        run_id = row[0] if row else uuid4()
+        run_id = cut_off or uuid4()
+        await control.execute(_INTERRUPT_OTHERS, {"installation": lease.installation, "run_id": run_id})
         await control.execute(
-            text("""
-                UPDATE syncd.runs SET state = 'interrupted', ended_at = heartbeat_at
-                WHERE installation = :installation AND state = 'running' AND run_id <> :run_id
-            """),
-            {"installation": lease.installation, "run_id": run_id},
+            _BEGIN,
+            {
+                "run_id": run_id,
+                "installation": lease.installation,
+                "trigger": trigger,
+                "grant_id": grant_id,
+                "owner": lease.owner,
+            },
         )
-        started = await control.execute(
-            text("""
-                INSERT INTO syncd.runs (run_id, installation, trigger, state, owner, started_at, heartbeat_at)
-                VALUES (:run_id, :installation, :trigger, 'running', :owner, clock_timestamp(), clock_timestamp())
-                ON CONFLICT (run_id) DO UPDATE SET state = 'running', ended_at = NULL, exit_code = NULL,
-                    owner = EXCLUDED.owner, heartbeat_at = EXCLUDED.heartbeat_at
-                RETURNING started_at
-            """),
-            {"run_id": run_id, "installation": lease.installation, "trigger": trigger, "owner": lease.owner},
-        )
-        started_at = started.scalar_one()
-        done = await control.execute(_RESULTS, {"run_id": run_id})
-        certified = tuple(_result(row) for row in done if row.status == "certified")
-    return OpenRun(run_id, started_at, certified)
+        done = await control.execute(_CERTIFIED, {"run_id": run_id, "resumable_for_s": RESUMABLE_FOR_S})
+        return OpenRun(run_id, tuple(_result(row) for row in done))
+
+
+# Only a committed page renews the heartbeat: a round that is taken up again and again gets no younger by it.
+_CUT_OFF = text("""
+    SELECT run_id FROM syncd.runs
+    WHERE installation = :installation AND state IN ('running', 'interrupted') AND trigger = :trigger
+      AND grant_id = :grant_id AND :resume
+      AND run_id = (SELECT run_id FROM syncd.runs WHERE installation = :installation
+                    ORDER BY started_at DESC LIMIT 1)
+      AND heartbeat_at > clock_timestamp() - make_interval(secs => :resumable_for_s)
+""")
+_INTERRUPT_OTHERS = text("""
+    UPDATE syncd.runs SET state = 'interrupted', ended_at = heartbeat_at
+    WHERE installation = :installation AND state = 'running' AND run_id <> :run_id
+""")
+_BEGIN = text("""
+    INSERT INTO syncd.runs (run_id, installation, trigger, grant_id, state, owner, started_at, heartbeat_at)
+    VALUES (:run_id, :installation, :trigger, :grant_id, 'running', :owner, clock_timestamp(), clock_timestamp())
+    ON CONFLICT (run_id) DO UPDATE SET state = 'running', ended_at = NULL, exit_code = NULL, owner = EXCLUDED.owner
+""")
+_CERTIFIED = text("""
+    SELECT stream, status, reason, pages, requests, inserted, updated, unchanged, superseded, rejected,
+           quarantined_values, request_id, error_code
+    FROM syncd.run_streams
+    WHERE run_id = :run_id AND status = 'certified'
+      AND ended_at > clock_timestamp() - make_interval(secs => :resumable_for_s)
+    ORDER BY ended_at
+""")
 
 
 async def end_stream(tx: Transaction, result: StreamResult) -> StreamResult:
@@ -95,23 +111,33 @@ async def end_stream(tx: Transaction, result: StreamResult) -> StreamResult:
     return ended
 
 
-async def end_run(database: Database, run_id: UUID, owner: str, state: str, exit_code: int) -> None:
-    """Close the run, unless another driver has taken it up."""
+async def end_run(database: Database, lease: Lease, run_id: UUID, state: str, exit_code: int) -> None:
+    """Close the run. Raises LeaseLost: then it is another driver's."""
     async with database.control() as control:
+        await fence(control, lease)
         await control.execute(
             text("""
                 UPDATE syncd.runs SET state = :state, exit_code = :exit_code, ended_at = clock_timestamp()
-                WHERE run_id = :run_id AND owner = :owner
+                WHERE run_id = :run_id
             """),
-            {"run_id": run_id, "owner": owner, "state": state, "exit_code": exit_code},
+            {"run_id": run_id, "state": state, "exit_code": exit_code},
         )
 
 
-_RESULTS = text("""
-    SELECT stream, status, reason, pages, requests, inserted, updated, unchanged, superseded, rejected,
-           quarantined_values, request_id, error_code
-    FROM syncd.run_streams WHERE run_id = :run_id ORDER BY ended_at
-""")
+async def note_failure(database: Database, lease: Lease, run_id: UUID, streams: Iterable[str], reason: str) -> None:
+    """Say of streams that a round broke off before they were done, so that they are not due again at once."""
+    async with database.control() as control:
+        await fence(control, lease)
+        await control.execute(
+            text("""
+                UPDATE syncd.stream_status
+                SET status = 'failed', reason = :reason, last_tried_at = clock_timestamp()
+                WHERE installation = :installation AND stream = ANY(:streams)
+                  AND stream NOT IN (SELECT stream FROM syncd.run_streams WHERE run_id = :run_id)
+            """),
+            {"installation": lease.installation, "run_id": run_id, "streams": list(streams), "reason": reason},
+        )
+
 
 _END_STREAM = """
     INSERT INTO syncd.run_streams (run_id, stream, status, reason, pages, requests, seen, inserted, updated, unchanged,

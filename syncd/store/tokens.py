@@ -1,17 +1,17 @@
-"""Token pairs at rest: ciphertext only, each change fenced by the lease and noted in `token_events`."""
+"""Token pairs at rest: ciphertext only, each change noted in `token_events`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncd.errors import LeaseLost
 from syncd.model import Lease, Vault
-from syncd.store.database import Database
+from syncd.store.database import Database, fence
 from syncd.store.tables import credentials, installations, token_events
 from syncd.wire.tokens import Tokens, fingerprint
 
@@ -40,33 +40,37 @@ class StoredTokens:
             access_expires_at=row.access_expires_at,
             refresh_expires_at=row.refresh_expires_at,
             scopes=tuple(row.scopes),
+            in_doubt=row.intent_at is not None,
         )
 
     async def intend(self, refresh_token: str) -> None:
         """Note, durably, that this refresh token is about to be spent."""
         async with self.database.control() as control:
-            await self._fence(control)
+            await fence(control, self.lease)
             await control.execute(self._mine().values(intent_at=func.clock_timestamp()))
             await write_event(control, self.lease.installation, "refreshing", fingerprint(refresh_token))
 
-    async def save(self, tokens: Tokens) -> None:
-        """Replace the pair and close the intent; committed when this returns."""
+    async def save(self, tokens: Tokens, *, spent: str) -> None:
+        """Replace the pair whose refresh token was spent and close the intent; committed when this returns.
+
+        Not fenced by the lease: whoever holds the successor of a spent token must store it. Raises LeaseLost when the
+        pair is another one by now: an organizer has consented anew, and ours is of the old grant.
+        """
+        row = token_row(self.vault, self.lease.installation, tokens)
         async with self.database.control() as control:
-            await self._fence(control)
-            await write_tokens(control, token_row(self.vault, self.lease.installation, tokens))
-            await self._narrow_scopes(control, tokens)
+            stored = await control.execute(
+                self._mine().where(credentials.c.refresh_fingerprint == fingerprint(spent)).values(row)
+            )
+            if not stored.rowcount:
+                raise LeaseLost(f"the credentials of {self.lease.installation} were replaced meanwhile")
+            await self._note_scopes(control, tokens)
             await write_event(control, self.lease.installation, "refreshed", fingerprint(tokens.access_token))
 
     async def refuse(self, code: str) -> None:
-        """Note that the grant is dead: the installation waits for a person."""
+        """Note that the authorization server called the grant dead, and close the intent."""
         async with self.database.control() as control:
-            await self._fence(control)
+            await fence(control, self.lease)
             await control.execute(self._mine().values(intent_at=None))
-            await control.execute(
-                update(installations)
-                .where(installations.c.name == self.lease.installation)
-                .values(state="needs_consent", state_reason=code, updated_at=func.clock_timestamp())
-            )
             await write_event(control, self.lease.installation, "refused", None, code)
 
     def _open(self, column: str, sealed: bytes) -> str:
@@ -75,21 +79,13 @@ class StoredTokens:
     def _mine(self) -> Any:
         return update(credentials).where(credentials.c.installation == self.lease.installation)
 
-    async def _narrow_scopes(self, control: AsyncConnection, tokens: Tokens) -> None:
+    async def _note_scopes(self, control: AsyncConnection, tokens: Tokens) -> None:
         if tokens.scopes:
             await control.execute(
                 update(installations)
                 .where(installations.c.name == self.lease.installation)
                 .values(scopes=list(tokens.scopes))
             )
-
-    async def _fence(self, control: AsyncConnection) -> None:
-        claim = await control.execute(
-            text("SELECT 1 FROM syncd.leases WHERE installation = :installation AND epoch = :epoch FOR SHARE"),
-            {"installation": self.lease.installation, "epoch": self.lease.epoch},
-        )
-        if claim.first() is None:
-            raise LeaseLost(f"another driver has taken over {self.lease.installation}; its tokens are left alone")
 
 
 def place(installation: str, column: str) -> str:

@@ -35,7 +35,12 @@ async def open_walk(tx: Transaction, *, grant: str) -> Walk:
     """Resume the stream's open walk where its last page left it, or begin one at the first page."""
     position = usable(await load_position(tx), now=tx.now, grant=grant)
     walk = await _open_one(tx, position)
-    if walk and (isinstance(position, CursorAt) or walk.page_number == 0):
+    if walk and walk.page_number == 0:
+        await tx.cursor.execute(
+            "UPDATE syncd.walks SET started_at = %s, run_id = %s WHERE walk_id = %s", [tx.now, tx.run_id, walk.walk_id]
+        )
+        return walk
+    if walk and isinstance(position, CursorAt):
         return walk
     if walk:
         await abandon_walk(tx, walk, "its position is too old or was issued to another grant")

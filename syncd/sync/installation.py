@@ -7,7 +7,16 @@ from dataclasses import replace
 
 from structlog.contextvars import bound_contextvars
 
-from syncd.errors import ApiError, CursorRefused, NeedsAuthorization, ScopeMissing, SyncdError, TokenRefused
+from syncd.errors import (
+    ApiError,
+    ConfigError,
+    CursorRefused,
+    NeedsAuthorization,
+    RefreshFailed,
+    ScopeMissing,
+    SyncdError,
+    TokenRefused,
+)
 from syncd.logs import get_logger
 from syncd.model import Api
 from syncd.sources.base import Stream
@@ -26,9 +35,9 @@ log = get_logger(__name__)
 
 
 async def sync_installation(streams: Iterable[Stream], api: Api, run: Run) -> list[StreamResult]:
-    """Walk the streams in their order; one that fails does not stop the next, a dead token stops them all.
+    """Walk the streams in their order; one that fails does not stop the next, a token that is no use stops them all.
 
-    Raises LeaseLost and DatabaseError: then nothing more can be written.
+    A dead grant parks the installation. Raises LeaseLost and DatabaseError: then nothing more can be written.
     """
     results: list[StreamResult] = []
     refusal: SyncdError | None = None
@@ -37,8 +46,8 @@ async def sync_installation(streams: Iterable[Stream], api: Api, run: Run) -> li
             made_before = run.requests.made
             result, refusal = await _try_stream(stream, api, run, refusal)
             results.append(await _end(replace(result, requests=run.requests.made - made_before), run))
-    if refusal is not None:
-        await set_state(run.database, run.installation.name, "needs_consent", str(refusal))
+    if isinstance(refusal, TokenRefused | NeedsAuthorization):
+        await set_state(run.database, run.installation, "needs_consent", str(refusal))
     return results
 
 
@@ -56,7 +65,7 @@ async def _try_stream(
         return _failed(stream, "skipped", error), None
     except CursorRefused as error:
         return _failed(stream, "incomplete", error), None
-    except (TokenRefused, NeedsAuthorization) as error:
+    except (TokenRefused, NeedsAuthorization, RefreshFailed, ConfigError) as error:
         return _failed(stream, "failed", error), error
     except ApiError as error:
         return _failed(stream, "failed", error), None

@@ -10,20 +10,23 @@ from uuid import UUID
 
 from structlog.contextvars import bound_contextvars
 
-from syncd.errors import LeaseHeld
+from syncd.errors import DatabaseError, LeaseHeld, LeaseLost, NeedsAuthorization, SyncdError
 from syncd.logs import get_logger
 from syncd.model import Api, Installation
 from syncd.sources.base import Stream
 from syncd.store.database import Database
+from syncd.store.installations import find_installation
 from syncd.store.leases import Claim, Holder, claim, holder, kept
 from syncd.store.requests import PendingRequests, store_requests
-from syncd.store.runs import StreamResult, end_run, open_run
+from syncd.store.runs import StreamResult, end_run, note_failure, open_run
 from syncd.store.walks import abandon_open_walk
 from syncd.sync.installation import sync_installation
 from syncd.sync.outcome import exit_code, state
 from syncd.sync.run import Progress, Run
 
 ASK_AGAIN_S = 0.5
+# A round that is told to stop, or whose database is gone, does not wait longer than this for its books.
+BREAK_OFF_S = 5.0
 
 log = get_logger(__name__)
 
@@ -65,16 +68,20 @@ class RoundResult:
 async def run_round(order: Order, database: Database, connect: Connect, watch: Watch) -> RoundResult:
     """Run one round under the installation's lease.
 
-    Raises LeaseHeld when another driver has it and the order does not wait, LeaseLost, DatabaseError.
+    Raises LeaseHeld when another driver has it and the order does not wait, NeedsAuthorization while the installation
+    waits for a new consent, LeaseLost, DatabaseError.
     """
     with bound_contextvars(installation=order.installation.name):
         claimed = await _take_lease(order, database, watch)
         async with kept(database, claimed.lease):
-            opened = await open_run(database, claimed.lease, order.trigger, resume=not order.fresh)
+            installation = await _as_it_stands(order, database)
+            # What is due is in the tables, so a scheduled round has nothing to take up.
+            resume = not order.fresh and order.trigger != "schedule"
+            opened = await open_run(database, claimed.lease, order.trigger, installation.grant_id, resume=resume)
             with bound_contextvars(run_id=str(opened.run_id)):
                 run = Run(
                     opened.run_id,
-                    order.installation,
+                    installation,
                     claimed.lease,
                     database,
                     PendingRequests(),
@@ -87,16 +94,18 @@ async def run_round(order: Order, database: Database, connect: Connect, watch: W
 async def _run(
     order: Order, run: Run, claimed: Claim, connect: Connect, certified: Sequence[StreamResult]
 ) -> RoundResult:
-    log.info("round_started", trigger=order.trigger, resumed_streams=len(certified))
+    ordered = {stream.name for stream in order.streams}
+    certified = [result for result in certified if result.stream in ordered]
     done = {result.stream for result in certified}
     streams = [stream for stream in order.streams if stream.name not in done]
+    log.info("round_started", trigger=order.trigger, resumed_streams=len(certified))
     try:
         if order.fresh:
             await _forget_positions(streams, run)
         async with connect(run, claimed) as api:
             results = [*certified, *await sync_installation(streams, api, run)]
-    except BaseException:
-        await asyncio.shield(_close(run, "interrupted", 1))
+    except BaseException as error:
+        await asyncio.shield(_break_off(run, streams, error))
         raise
     code = exit_code(results)
     await _close(run, state(code), code)
@@ -106,7 +115,31 @@ async def _run(
 
 async def _close(run: Run, run_state: str, code: int) -> None:
     await store_requests(run.database, run.installation.name, run.run_id, run.requests)
-    await end_run(run.database, run.run_id, run.lease.owner, run_state, code)
+    await end_run(run.database, run.lease, run.run_id, run_state, code)
+
+
+async def _break_off(run: Run, streams: Sequence[Stream], error: BaseException) -> None:
+    """Write down what can be written down, without hiding why the round broke off."""
+    try:
+        async with asyncio.timeout(BREAK_OFF_S):
+            await _close(run, "interrupted", 1)
+            if isinstance(error, Exception):
+                reason = str(error) if isinstance(error, SyncdError) else type(error).__name__
+                names = [stream.name for stream in streams]
+                await note_failure(run.database, run.lease, run.run_id, names, reason)
+    except (DatabaseError, LeaseLost, TimeoutError) as second:
+        log.warning("round_not_closed", reason=str(second))
+
+
+async def _as_it_stands(order: Order, database: Database) -> Installation:
+    """The installation under the lease: since the order was made its credentials may have been replaced."""
+    installation = await find_installation(database, order.installation.name)
+    if installation.state == "needs_consent":
+        raise NeedsAuthorization(
+            f"{installation.name} waits for a new consent",
+            hint="have the event connected again, and `syncd installations add` the new credentials",
+        )
+    return installation
 
 
 async def _forget_positions(streams: Sequence[Stream], run: Run) -> None:

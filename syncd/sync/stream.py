@@ -42,9 +42,8 @@ async def sync_stream(stream: Stream, api: Api, run: Run) -> None:
 async def _apply_page(tx: Transaction, page: Page) -> Counts:
     await apply_changes(tx, page.shared, page.request_id)
     counts = await apply_changes(tx, page.changes, page.request_id)
-    await quarantine(tx, page.request_id, page.rejected)
-    new_bad_values = await quarantine(tx, page.request_id, page.bad_values)
-    return counts + Counts(rejected=len(page.rejected), quarantined_values=new_bad_values)
+    newly_kept = await quarantine(tx, page.request_id, (*page.rejected, *page.bad_values))
+    return counts + Counts(rejected=len(page.rejected), quarantined_values=newly_kept)
 
 
 async def _move_on(tx: Transaction, walk: Walk, page: Page, page_size: int) -> Walk:

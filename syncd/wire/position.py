@@ -11,6 +11,8 @@ import msgspec
 
 # A cursor is promised for 24 h from its issue; one hour is left for the walk itself (contracts/revento.md §9).
 CURSOR_LIFE = timedelta(hours=23)
+# The stamp is of our clock and is judged by the database's; the hour left above covers this much between them.
+CLOCK_SKEW = timedelta(minutes=30)
 
 
 class Start(msgspec.Struct, frozen=True, tag="start"):
@@ -46,13 +48,13 @@ def decode(document: str) -> Position:
 
 
 def usable(position: Position, *, now: datetime, grant: str) -> Position:
-    """The position itself, or `Start` when it is too old, from the future, or was issued to another grant.
+    """The position itself, or `Start` when it is too old, from the far future, or was issued to another grant.
 
     The page size survives: if the server had us shrink it, it would do so again.
     """
     if isinstance(position, Start):
         return position
     age = now - position.issued_at
-    if position.grant == grant and timedelta(0) <= age < CURSOR_LIFE:
+    if position.grant == grant and -CLOCK_SKEW < age < CURSOR_LIFE:
         return position
     return Start(limit=position.limit)

@@ -6,6 +6,7 @@ A value that cannot be stored is noted and read as None, so that the rest of its
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +24,9 @@ LONGEST_ID_BYTES = 1000
 _INT64 = 2**63
 # Far below what exhausts the interpreter's stack, far above what a form is made of (docs/faults.md 74).
 DEEPEST_NESTING = 100
+LONGEST_INTEGER = 400  # digits; far more than any column holds, far fewer than Python refuses
+_COMPACT = (",", ":")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _INDEX = re.compile(r"\[[0-9]+\]\Z")
 
 
@@ -173,12 +177,39 @@ class Fields:
 def parse_row(raw: msgspec.Raw | bytes, path: str, bad: list[BadValue]) -> Fields:
     """Read one undecoded row. Raises RowRejected when it is no JSON object that can be read."""
     try:
-        values = msgspec.json.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        values = _decode(bytes(raw))
+    except (ValueError, RecursionError) as error:
         raise RowRejected(BadValue(path, str(error), bytes(raw).decode("utf-8", "backslashreplace"))) from error
     if not isinstance(values, dict):
         raise RowRejected(BadValue(path, "not an object", encode(values)))
     return Fields(values, path, bad)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A number that no type of ours holds, as it was written: `1e400`, `NaN`, five thousand digits."""
+
+    literal: str
+
+
+def _decode(raw: bytes) -> Any:
+    """The row; where the fast decoder refuses all of it for one value, the slow one gives that value as Unreadable.
+
+    Raises ValueError (a JSONDecodeError or a UnicodeDecodeError) and RecursionError.
+    """
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return json.loads(raw, parse_float=_real, parse_int=_whole, parse_constant=Unreadable)
+
+
+def _real(literal: str) -> float | Unreadable:
+    number = float(literal)
+    return number if math.isfinite(number) else Unreadable(literal)
+
+
+def _whole(literal: str) -> int | Unreadable:
+    return int(literal) if len(literal) <= LONGEST_INTEGER else Unreadable(literal)
 
 
 def parse_stamp(text: str) -> datetime | None:
@@ -198,7 +229,7 @@ def unstorable(value: Any, depth: int = 0) -> str | None:
         case bool() | None:
             return None
         case str():
-            return "holds a NUL character" if "\0" in value else None
+            return _unstorable_text(value)
         case int():
             return None if -_INT64 <= value < _INT64 else "an integer of more than 64 bits"
         case float():
@@ -207,13 +238,31 @@ def unstorable(value: Any, depth: int = 0) -> str | None:
             return _first(unstorable(item, depth + 1) for pair in value.items() for item in pair)
         case list():
             return _first(unstorable(item, depth + 1) for item in value)
+        case Unreadable():
+            return "a number that no column holds"
         case _:
             return f"an unexpected {type(value).__name__}"
 
 
+def _unstorable_text(value: str) -> str | None:
+    if "\0" in value:
+        return "holds a NUL character"
+    # only the slow decoder lets a lone surrogate through, and UTF-8 has no form for it
+    return None if value.isascii() or not _SURROGATE.search(value) else "holds half of a surrogate pair"
+
+
 def encode(value: Any) -> str:
     """A decoded value as JSON again, for people and for a later replay."""
-    return msgspec.json.encode(value).decode()
+    text = json.dumps(value, default=_literal, ensure_ascii=False, separators=_COMPACT)
+    return (
+        text
+        if text.isascii() or not _SURROGATE.search(text)
+        else json.dumps(value, default=_literal, separators=_COMPACT)
+    )
+
+
+def _literal(number: Unreadable) -> str:
+    return number.literal
 
 
 def _first(reasons: Iterable[str | None]) -> str | None:
@@ -221,6 +270,8 @@ def _first(reasons: Iterable[str | None]) -> str | None:
 
 
 def _wrong_kind(value: Any, kind: Any) -> str | None:
+    if isinstance(value, Unreadable):
+        return unstorable(value)
     is_flag_as_number = isinstance(value, bool) and kind not in (bool, object)
     return f"a {type(value).__name__} stands here" if is_flag_as_number or not isinstance(value, kind) else None
 
@@ -232,6 +283,8 @@ def _not_text(value: Any) -> str | None:
 def _unusable_id(value: Any) -> str | None:
     if not isinstance(value, str) or not value:
         return "not an identifier"
-    if len(value.encode()) > LONGEST_ID_BYTES:
-        return f"longer than {LONGEST_ID_BYTES} bytes"
-    return unstorable(value)
+    return unstorable(value) or _too_long(value)
+
+
+def _too_long(value: str) -> str | None:
+    return f"longer than {LONGEST_ID_BYTES} bytes" if len(value.encode()) > LONGEST_ID_BYTES else None

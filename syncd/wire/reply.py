@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,6 +14,8 @@ import msgspec
 from syncd.errors import ContractBreach
 
 T = TypeVar("T")
+# The API's own codes are lower case and far shorter; what is no such word is not stored as one.
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,9 @@ class Reply:
 
 
 class ErrorEnvelope(msgspec.Struct):
-    """`{"error", "message", "request_id"}`; a code may add fields, which are ignored."""
+    """`{"error", "message", "request_id"}`; only the code is for programs, and it may add fields."""
 
     error: str
-    message: str = ""
-    request_id: str | None = None
 
 
 class Listing(msgspec.Struct):
@@ -47,12 +48,13 @@ class Listing(msgspec.Struct):
     has_more: bool | msgspec.UnsetType = msgspec.UNSET  # never sent by /roles, /threads, /registration-waves
 
 
-def read_error(reply: Reply) -> ErrorEnvelope | None:
-    """The error envelope, or None when the body is something else (a proxy's HTML, nothing at all)."""
+def read_error_code(body: bytes) -> str | None:
+    """The code of an error envelope, or None when the body is something else (a proxy's HTML, nothing at all)."""
     try:
-        return msgspec.json.decode(reply.body, type=ErrorEnvelope)
+        code = msgspec.json.decode(body, type=ErrorEnvelope).error
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
+    return code if _CODE.match(code) else "unreadable_code"
 
 
 def read_listing(reply: Reply, *, paged: bool) -> Listing:

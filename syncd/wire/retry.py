@@ -16,10 +16,9 @@ UNNAMED_WAIT_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class RetryAfter:
-    """Repeat the call after a pause; `whole_token` pauses every call on this token, not only this one."""
+    """Repeat the call after a pause of its own."""
 
     pause_s: float
-    whole_token: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +42,19 @@ def decide(error: ApiError, *, attempt: int, refreshed: bool, random: Random) ->
         case Transient() if attempt >= MAX_ATTEMPTS:
             return GiveUp()
         case RateLimited():
-            wait_s = UNNAMED_WAIT_S if error.retry_after_s is None else error.retry_after_s
-            return RetryAfter(wait_s + random.uniform(0.0, 1.0), whole_token=True)
+            return RetryAfter(0.0)  # the token's pause holds this call back like every other
         case TooManyInFlight():
             return RetryAfter(_jitter(attempt, random))
         case Transient():
             return RetryAfter(max(error.retry_after_s or 0.0, _jitter(attempt, random)))
         case _:
             return GiveUp()
+
+
+def pause_after(error: RateLimited, random: Random) -> float:
+    """Seconds for which no call may leave on a token that was refused for going too fast."""
+    wait_s = UNNAMED_WAIT_S if error.retry_after_s is None else error.retry_after_s
+    return wait_s + random.uniform(0.0, 1.0)
 
 
 def _jitter(attempt: int, random: Random) -> float:

@@ -11,7 +11,7 @@ import msgspec
 
 from syncd.errors import ContractBreach
 
-# `expires_in` where the reply leaves it out (contracts/revento.md §2).
+# `expires_in` where the reply leaves it out or it makes no sense (contracts/revento.md §2).
 ACCESS_LIFE_S = 3600.0
 # No token lives longer than the yearly cap.
 LONGEST_LIFE_S = 366 * 86400.0
@@ -26,39 +26,41 @@ class Tokens:
     access_expires_at: datetime
     refresh_expires_at: datetime | None
     scopes: tuple[str, ...]
+    in_doubt: bool = False  # a refresh was begun, and nobody knows whether the refresh token is spent
 
 
 class TokenResponse(msgspec.Struct):
-    """The body of a token reply; a reply may keep the refresh token by not naming one."""
+    """The body of a token reply; a reply may keep the refresh token by not naming one. Secret: never log it."""
 
     access_token: str
     refresh_token: str | None = None
-    token_type: str = "Bearer"  # noqa: S105 - a scheme, not a secret
+    token_type: str | None = None
     expires_in: float | str | None = None
     refresh_expires_in: float | str | None = None
-    scope: str = ""
+    scope: str | None = None
 
 
 def read_tokens(response: TokenResponse, previous_refresh_token: str | None, *, now: datetime) -> Tokens:
     """Read a token reply. A reply without a refresh token keeps the previous one; lifetimes are held to sane bounds."""
-    if response.token_type.lower() != "bearer":
+    if (response.token_type or "bearer").lower() != "bearer":
         raise ContractBreach("the token endpoint issued a token that is no bearer token", code="token_type")
-    refresh_life_s = _seconds(response.refresh_expires_in, None)
+    refresh_life_s = _seconds(response.refresh_expires_in)
     return Tokens(
         access_token=response.access_token,
         refresh_token=response.refresh_token or previous_refresh_token,
-        access_expires_at=now + timedelta(seconds=_seconds(response.expires_in, ACCESS_LIFE_S) or 0.0),
+        access_expires_at=now + timedelta(seconds=_seconds(response.expires_in) or ACCESS_LIFE_S),
         refresh_expires_at=None if refresh_life_s is None else now + timedelta(seconds=refresh_life_s),
-        scopes=tuple(response.scope.split()),
+        scopes=tuple((response.scope or "").split()),
     )
 
 
-def _seconds(value: float | str | None, default: float | None) -> float | None:
+def _seconds(value: float | str | None) -> float | None:
+    """A life in seconds; None when it is missing or makes no sense: then a refused call will tell."""
     try:
         seconds = float(value) if value is not None else math.nan
     except ValueError:
-        return default
-    return min(max(seconds, 0.0), LONGEST_LIFE_S) if math.isfinite(seconds) else default
+        return None
+    return min(seconds, LONGEST_LIFE_S) if math.isfinite(seconds) and seconds > 0 else None
 
 
 def fingerprint(token: str) -> str:

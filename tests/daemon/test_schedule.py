@@ -65,7 +65,7 @@ async def test_an_installation_that_is_added_later_is_noticed(open_bench: OpenBe
 async def test_a_paused_installation_is_left_alone(open_bench: OpenBench) -> None:
     bench = await open_bench(events=2)
     paused = await bench.add()
-    await set_state(bench.app.database, paused.name, "paused", "by hand")
+    await set_state(bench.app.database, paused, "paused", "by hand")
     other = await bench.add(bench.sandbox.event_ids[1])
     async with scheduler_of(bench.app).running():
         await until(lambda: bench.value("SELECT count(*) FROM syncd.runs WHERE state = 'succeeded'"))

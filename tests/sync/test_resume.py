@@ -102,19 +102,20 @@ async def test_a_fresh_round_takes_nothing_up(open_bench: OpenBench) -> None:
 
 
 @pytest.mark.fault(31)
-async def test_a_cursor_that_is_nearly_a_day_old_is_not_sent(open_bench: OpenBench) -> None:
+@pytest.mark.parametrize(("age", "is_sent"), [("22:59:00", True), ("23:00:00", False)])
+async def test_a_cursor_that_is_nearly_a_day_old_is_not_sent(open_bench: OpenBench, age: str, is_sent: bool) -> None:
     bench = await open_bench({"REVENTO__PAGE_SIZE": "10"}, participants=100)
     await bench.add()
     assert await Cancelling(after=5).run(bench) is None
-    old = "jsonb_set(position::jsonb, '{issued_at}', to_jsonb((now() - interval '23 hours')::text))::text"
-    bench.execute(f"UPDATE syncd.positions SET position = {old} WHERE position LIKE '%%cursor%%'")
+    issued_at = f"to_char((now() - interval '{age}') AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+    older = f"jsonb_set(position::jsonb, '{{issued_at}}', to_jsonb({issued_at}))::text"
+    bench.execute(f"UPDATE syncd.positions SET position = {older} WHERE position LIKE '%cursor%'")
     mark = bench.mark()
     assert (await bench.sync()).exit_code == 0
     asked = bench.calls(PARTICIPANTS, mark)
-    assert len(asked) == 10
-    assert "cursor" not in asked[0]["query"]
+    assert ("cursor" in asked[0]["query"]) is is_sent
     outcomes = bench.query("SELECT outcome, generation FROM syncd.walks WHERE stream = 'participants' ORDER BY 2")
-    assert outcomes == [("abandoned", 1), ("certified", 2)]
+    assert outcomes == ([("certified", 1)] if is_sent else [("abandoned", 1), ("certified", 2)])
     truth.assert_equal(bench.url, bench.sandbox.truth())
 
 

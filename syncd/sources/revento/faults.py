@@ -22,10 +22,9 @@ from syncd.errors import (
     Transient,
 )
 from syncd.wire.rate_limit import read_retry_after
-from syncd.wire.reply import Reply, read_error
+from syncd.wire.reply import Reply, read_error_code
 
 _CONNECT_AGAIN = "have the event connected again, and `syncd installations add` the new credentials"
-_LONGEST_CODE = 64  # the API's own codes are far shorter; anything longer is not one
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +80,7 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 
 def classify(reply: Reply) -> ApiError:
     """The error that a reply other than 200 stands for, with the API's code, our request id and any wait it names."""
-    envelope = read_error(reply)
-    code = envelope.error[:_LONGEST_CODE] if envelope else None
+    code = read_error_code(reply.body)
     meaning = _BY_CODE.get(code or "") or _by_status(reply.status, code)
     return meaning.reaction(
         f"{meaning.message} ({code or f'HTTP {reply.status}'})",
