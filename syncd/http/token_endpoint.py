@@ -8,7 +8,7 @@ import httpx
 import msgspec
 
 from syncd.clock import Clock
-from syncd.errors import ApiError, ConfigError, RefreshFailed, TokenRefused, Transient
+from syncd.errors import ApiError, ConfigError, TokenRefused, Transient
 from syncd.http.client import Exchange, exchange
 from syncd.wire.reply import read_error_code
 from syncd.wire.tokens import TokenResponse, Tokens, read_tokens
@@ -31,8 +31,7 @@ class HttpTokenEndpoint:
         """Trade a refresh token for a new pair.
 
         Raises TokenRefused when the grant is dead, ConfigError when it is our own settings that do not work,
-        Transient when no answer came, and RefreshFailed when one came that cannot be read: then the refresh token is
-        most likely spent, and must not be sent again.
+        Transient when no usable answer came: then nobody knows whether the old token is spent.
         """
         if not (self.auth_url and self.client_id and self.client_secret):
             raise ConfigError(
@@ -56,7 +55,7 @@ def _decode(body: bytes) -> TokenResponse:
     try:
         return msgspec.json.decode(body, type=TokenResponse)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise RefreshFailed("the token endpoint's reply cannot be read", code="token_reply") from error
+        raise Transient("the token endpoint's reply cannot be read", code="token_reply") from error
 
 
 def _refusal(reply: Exchange) -> ApiError | ConfigError:

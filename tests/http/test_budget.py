@@ -189,7 +189,6 @@ async def test_a_cancelled_wait_gives_its_turn_to_the_next() -> None:
 
     await clock.run(server.call(budget), impatient(), second())
     assert server.departures == pytest.approx([0, 60], abs=0.01)
-    assert budget.waiting_until is None
 
 
 async def test_a_cancelled_call_has_been_spent_all_the_same() -> None:
@@ -206,18 +205,3 @@ async def test_a_cancelled_call_has_been_spent_all_the_same() -> None:
 
     await clock.run(cut_off())
     assert server.departures == pytest.approx([0, 70], abs=0.01)
-
-
-async def test_a_wait_is_a_state_with_an_end() -> None:
-    clock = VirtualClock()
-    budget = TokenBudget(Limits(0, 1, 0), clock)
-    server = Server(clock, lambda: (0.0, 0.0))
-    seen: list[float | None] = []
-
-    async def look() -> None:
-        for _ in range(2):
-            await clock.sleep(31)
-            seen.append(budget.waiting_until)
-
-    await clock.run(server.calls(budget, 2), look())
-    assert seen == [pytest.approx(60, abs=0.01), None]

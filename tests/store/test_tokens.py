@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from syncd.errors import ConfigError, LeaseLost
+from syncd.store.installations import store_installation
 from syncd.store.tokens import StoredTokens
 from syncd.wire.tokens import Tokens, fingerprint
-from tests.store.conftest import VAULT, Store, tokens
+from tests.store.conftest import VAULT, Store, installation, tokens
 
 
 def kept(store: Store) -> StoredTokens:
@@ -24,11 +25,11 @@ async def test_a_pair_comes_back_as_it_was_stored(store: Store) -> None:
     name = store.lease.installation
     assert secret_parts(await kept(store).load()) == secret_parts(tokens(name))
     fresh = tokens("fresh")
-    await kept(store).save(fresh)
+    await kept(store).save(fresh, spent=f"rev_refresh_{name}")
     loaded = await kept(store).load()
     assert secret_parts(loaded) == secret_parts(fresh)
     assert (loaded.access_expires_at, loaded.refresh_expires_at) == (fresh.access_expires_at, fresh.refresh_expires_at)
-    await kept(store).save(replace(fresh, refresh_token=None))
+    await kept(store).save(replace(fresh, refresh_token=None), spent="rev_refresh_fresh")
     assert (await kept(store).load()).refresh_token is None
 
 
@@ -60,12 +61,12 @@ async def test_an_intent_is_open_until_its_outcome_is_known(store: Store) -> Non
     assert store.value(intent) is False
     await kept(store).intend("rev_refresh_revento/evt_1")
     assert store.value(intent) is True
-    await kept(store).save(tokens("fresh"))
+    assert (await kept(store).load()).in_doubt
+    await kept(store).save(tokens("fresh"), spent="rev_refresh_revento/evt_1")
     assert store.value(intent) is False
     await kept(store).intend("rev_refresh_fresh")
     await kept(store).refuse("invalid_grant")
     assert store.value(intent) is False
-    assert store.query("SELECT state, state_reason FROM syncd.installations") == [("needs_consent", "invalid_grant")]
     assert store.query("SELECT kind, token_fingerprint, detail FROM syncd.token_events ORDER BY token_event_id") == [
         ("issued", fingerprint("rev_install_revento/evt_1"), None),
         ("refreshing", fingerprint("rev_refresh_revento/evt_1"), None),
@@ -79,7 +80,7 @@ async def test_an_intent_is_open_until_its_outcome_is_known(store: Store) -> Non
 async def test_who_was_overtaken_changes_nothing(store: Store) -> None:
     before = store.query("SELECT * FROM syncd.credentials")
     late = StoredTokens(store.database, VAULT, replace(store.lease, epoch=store.lease.epoch - 1))
-    for write in (late.intend("x"), late.save(tokens("late")), late.refuse("late")):
+    for write in (late.intend("x"), late.save(tokens("late"), spent="x"), late.refuse("late")):
         with pytest.raises(LeaseLost):
             await write
     assert store.query("SELECT * FROM syncd.credentials") == before
@@ -89,7 +90,22 @@ async def test_who_was_overtaken_changes_nothing(store: Store) -> None:
 
 @pytest.mark.fault(53)
 async def test_a_reply_without_scopes_takes_none_away(store: Store) -> None:
-    await kept(store).save(replace(tokens("fresh"), scopes=()))
+    await kept(store).save(replace(tokens("fresh"), scopes=()), spent="rev_refresh_revento/evt_1")
     assert store.value("SELECT scopes FROM syncd.installations") == ["event.read"]
-    await kept(store).save(replace(tokens("fresh"), scopes=("program.read",)))
+    await kept(store).save(replace(tokens("fresh"), scopes=("program.read",)), spent="rev_refresh_fresh")
     assert (await kept(store).load()).scopes == ("program.read",)
+
+
+@pytest.mark.fault(45)
+async def test_the_successor_is_stored_even_by_a_driver_that_was_overtaken(store: Store) -> None:
+    late = StoredTokens(store.database, VAULT, replace(store.lease, epoch=store.lease.epoch - 1))
+    await late.save(tokens("fresh"), spent="rev_refresh_revento/evt_1")
+    assert secret_parts(await kept(store).load()) == secret_parts(tokens("fresh"))
+
+
+async def test_a_pair_of_an_older_consent_replaces_no_newer_one(store: Store) -> None:
+    name = store.lease.installation
+    await store_installation(store.database, VAULT, installation(name), tokens("newer"))
+    with pytest.raises(LeaseLost, match="replaced meanwhile"):
+        await kept(store).save(tokens("older"), spent=f"rev_refresh_{name}")
+    assert secret_parts(await kept(store).load()) == secret_parts(tokens("newer"))

@@ -28,8 +28,8 @@ def read(**fields: Any) -> Tokens:
         ("soon", ACCESS_LIFE_S),
         ("nan", ACCESS_LIFE_S),
         ("inf", ACCESS_LIFE_S),
-        (0, 0),
-        (-5, 0),
+        (0, ACCESS_LIFE_S),
+        (-5, ACCESS_LIFE_S),
         (1e99, LONGEST_LIFE_S),
     ],
 )

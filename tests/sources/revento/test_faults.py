@@ -106,9 +106,10 @@ def test_wait_that_the_reply_names(headers: dict[str, str], retry_after_s: float
     assert classify(reply(b"", status, headers)).retry_after_s == retry_after_s
 
 
-def test_endless_code_is_cut() -> None:
-    error = classify(reply(envelope("x" * 10_000), 400))
-    assert error.code == "x" * 64
+@pytest.mark.parametrize("word", ["x" * 10_000, "weird\0code", "zwei wörter", ""])
+def test_what_is_no_code_is_not_taken_for_one(word: str) -> None:
+    error = classify(reply(envelope(word), 400))
+    assert error.code == "unreadable_code"
     assert len(str(error)) < 200
 
 
