@@ -75,7 +75,7 @@ async def test_a_round_that_is_cancelled_after_every_page_goes_on_as_one_round(o
     assert bench.value("SELECT count(*) FROM syncd.leases WHERE owner IS NOT NULL") == 0
 
 
-@pytest.mark.parametrize("page", range(1, 11))
+@pytest.mark.parametrize("page", [1, 5, 9, 10])
 async def test_a_walk_that_is_cut_off_at_any_page_ends_equal(open_bench: OpenBench, page: int) -> None:
     bench = await open_bench({"REVENTO__PAGE_SIZE": "10"}, participants=100)
     await bench.add()
