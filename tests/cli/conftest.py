@@ -84,7 +84,9 @@ class Syncd:
 
     def environment(self, variables: dict[str, str]) -> dict[str, str]:
         """What the command finds in its environment."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SYNCD_", "PG"))}
+        # without byte code on disk each process would compile all of syncd anew
+        left_out = ("SYNCD_", "PG", "PYTHONDONTWRITEBYTECODE")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
         return inherited | {"PYTHONPATH": str(REPOSITORY)} | self.variables | variables
 
 
