@@ -19,6 +19,8 @@ from syncd.model import Limits
 
 HOUR_S = 3600.0
 MINUTE_S = 60.0
+# Ages that were stored and read back are rounded; a slot comes back this much late rather than a hair too early.
+ROUNDING_S = 1e-3
 # A wait shorter than this is pacing, not news.
 WORTH_TELLING_S = 1.0
 
@@ -77,13 +79,13 @@ class TokenBudget:
         now = self._clock.monotonic()
         waits = [
             max(0.0, self._paused_until - now),
-            self._window_wait_s(self._limits.per_hour, HOUR_S, now),
-            self._window_wait_s(self._limits.per_minute, MINUTE_S, now),
+            self._window_wait_s(self._limits.per_hour, HOUR_S + ROUNDING_S, now),
+            self._window_wait_s(self._limits.per_minute, MINUTE_S + ROUNDING_S, now),
         ]
         return None if None in waits else max(wait_s for wait_s in waits if wait_s is not None)
 
     def _window_wait_s(self, limit: int, window_s: float, now: float) -> float | None:
-        while self._replies and self._replies[0] <= now - HOUR_S:
+        while self._replies and self._replies[0] <= now - HOUR_S - ROUNDING_S:
             self._replies.popleft()
         if not limit:
             return 0.0

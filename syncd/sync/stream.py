@@ -67,4 +67,5 @@ async def one_ahead(items: AsyncGenerator[T]) -> AsyncGenerator[T]:
                 yield item
         finally:
             upcoming.cancel()
-            await asyncio.wait([upcoming])
+            # its own failure is no news any more: something else has ended the walk
+            await asyncio.gather(upcoming, return_exceptions=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from syncd.http.budget import HOUR_S, MINUTE_S, TokenBudget
@@ -148,6 +148,7 @@ async def test_a_pause_that_comes_during_a_wait_counts() -> None:
 
 
 @given(seed=st.integers(0, 2**32), cut_s=st.floats(1, 4000))
+@example(seed=489, cut_s=3601.0)  # ages that were rounded gave a slot back a hair too early
 @settings(max_examples=30, deadline=None)
 @pytest.mark.fault(63)
 def test_a_budget_that_is_rebuilt_after_a_crash_knows_what_was_spent(seed: int, cut_s: float) -> None:
