@@ -6,9 +6,14 @@ from collections.abc import AsyncIterator, Iterator
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from tests import postgres
 from tests.harness import Bench, OpenBench, benches
+
+# The same examples every time: a red build is a change's doing. `pytest --hypothesis-profile=default` draws new ones.
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")
