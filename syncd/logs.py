@@ -34,7 +34,10 @@ _QUOTED = r"""\\+".*?\\+"|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'"""
 _RULES = (
     # Tokens by their prefixes: contracts/revento.md §2, §3.
     (re.compile(r"\b(rev_(?:install|user|refresh)_)[\w.~+/=-]+"), rf"\1{REDACTED}"),
-    (re.compile(r"(authorization\W{1,6})(?:(?:Bearer|Basic)\s+)?[\w.~+/=-]+", re.IGNORECASE), rf"\1{REDACTED}"),
+    (
+        re.compile(r"""(authorization(?:\\*["'])?\s*[:=,]\W{0,5})(?:(?:Bearer|Basic)\s+)?[\w.~+/=-]+""", re.IGNORECASE),
+        rf"\1{REDACTED}",
+    ),
     (re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {REDACTED}"),
     # name=value, "name": "value", 'name': b'value', \\"name\\": \\"value\\"
     (

@@ -23,7 +23,7 @@ from syncd.clock import Clock, SystemClock
 from syncd.config import Settings
 from syncd.credentials.refresh import GivenToken, TokenManager
 from syncd.credentials.vault import KeyRing, new_key, parse_keys
-from syncd.errors import ConfigError, LeaseHeld
+from syncd.errors import ConfigError, LeaseHeld, NeedsAuthorization
 from syncd.http.api import HttpApi
 from syncd.http.budget import TokenBudget
 from syncd.http.client import Client, open_client
@@ -100,7 +100,12 @@ def open_vault(settings: Settings) -> Vault:
             "security.encryption_keys is not set, and credentials are stored only encrypted",
             hint='set SYNCD_SECURITY__ENCRYPTION_KEYS="k1:$(head -c 32 /dev/urandom | base64)", and keep it safe',
         )
-    return KeyRing(parse_keys(configured or _own_keys(home(settings) / "encryption_keys")))
+    return KeyRing(parse_keys(configured or _own_keys(own_keys_path(settings))))
+
+
+def own_keys_path(settings: Settings) -> Path:
+    """Where the keys lie that are made on first use."""
+    return home(settings) / "encryption_keys"
 
 
 def _own_keys(path: Path) -> str:
@@ -112,6 +117,7 @@ def _own_keys(path: Path) -> str:
             os.fsync(fresh.fileno())
             with suppress(FileExistsError):
                 path.hardlink_to(fresh.name)
+                log.info("encryption_keys_made", path=str(path))
     return path.read_text(encoding="ascii").strip()
 
 
@@ -284,8 +290,8 @@ async def _check(app: App, installation: Installation, tokens: Tokens, records: 
     )
     allowed = [stream for stream in source.streams if stream.scope in installation.scopes]
     if not allowed:
-        raise ConfigError(
-            f"the token carries none of the scopes that {source.name} needs",
+        raise NeedsAuthorization(
+            f"the credentials name none of the scopes that {source.name} needs",
             hint=f"it needs some of: {', '.join(dict.fromkeys(stream.scope for stream in source.streams))}",
         )
     async with aclosing(allowed[0].walk(api, installation, Start(), 1)) as pages:

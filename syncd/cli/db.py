@@ -123,7 +123,7 @@ def _embedded_home(session: Session) -> Path:
 
 
 @db.command(example="syncd db grants --login metabase")
-@click.option("--login", metavar="NAME", help="Also let this login read schema bi; it is made if it is missing.")
+@click.option("--login", metavar="NAME", help="A login that may read all but personal data; made if missing.")
 @pass_session
 def grants(session: Session, login: str | None) -> None:
     """Create the reading and writing roles and apply every grant.

@@ -113,7 +113,7 @@ class Options:
 @click.option("--timezone", default="UTC", show_default=True, metavar="ZONE", help="The event's, as Europe/Warsaw.")
 @click.option(
     "--environment", type=click.Choice(["production", "sandbox"]), default="production", show_default=True,
-    help="Views for BI show production only, unless asked.",
+    help="Which kind of event this is.",
 )  # fmt: skip
 @click.option("--api-url", metavar="URL", help="Instead of revento.api_url; needs --auth-url.")
 @click.option("--auth-url", metavar="URL", help="Instead of revento.auth_url.")
@@ -141,6 +141,8 @@ def add(session: Session, /, file: IO[bytes], no_check: bool, **options: str) ->
     added = run(adding())
     session.answer({"installation": added}, added.name)
     session.note(f"added; next: `syncd sync {added.name}`, or `syncd serve` to keep it in step")
+    if settings.security.encryption_keys is None:
+        session.note(f"its tokens open with the keys in {main.own_keys_path(settings)} only: keep a copy")
 
 
 def _document(session: Session, file: IO[bytes]) -> bytes:
@@ -160,7 +162,7 @@ def described(asked: Options, credentials: Credentials, settings: Settings) -> I
     if asked.api_url and not asked.auth_url:
         raise ConfigError(
             "--api-url needs --auth-url: a secret must not go to another environment's host",
-            hint="give the authorization server that belongs to that API",
+            hint="give --auth-url too: the authorization server of that API",
         )
     name = asked.name if asked.name is not None else f"{asked.source}/{credentials.event_id}"
     if not name.strip() or not name.isprintable() or name != name.strip():

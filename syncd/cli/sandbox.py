@@ -131,6 +131,7 @@ def _introduce(session: Session, running: Sandbox) -> None:
     session.note(
         "",
         "Get credentials, and add the event to a warehouse:",
+        "  umask 077",
         f"""  curl -s {running.control_url}/connect -d '{{"event_id": "{running.event_ids[0]}"}}' > token.json""",
         "  syncd installations add revento --environment sandbox --credentials token.json \\",
         f"    --api-url {running.api_url} \\",

@@ -159,7 +159,7 @@ def _explain(error: psycopg.Error) -> DatabaseError:
     if error.sqlstate is None:
         return DatabaseError(
             f"no connection to the database: {_first_line(error) or type(error).__name__}",
-            hint="is the server running and database.url right? `syncd db start` starts the embedded one",
+            hint="is the server running, and is database.url right?",
         )
     return DatabaseError(f"the database refused: {error.diag.message_primary} (SQLSTATE {error.sqlstate})")
 

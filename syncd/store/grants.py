@@ -28,12 +28,14 @@ def create_roles(url: str, metadatas: Iterable[MetaData]) -> None:
 
 
 def make_login(url: str, name: str) -> str | None:
-    """Let a login read schema `bi`, read-only and with a time limit; returns its password if it was made here.
+    """Let a login read what is not personal, read-only and with a time limit; returns its password if it was made here.
 
-    Settings on a NOLOGIN role are not inherited, so they are set on the login itself.
+    Settings on a NOLOGIN role are not inherited, so they are set on the login itself. Raises ConfigError for a role
+    that works on the warehouse: the settings would lock it out.
     """
     login = sql.Identifier(name)
     with connected(url) as connection:
+        _refuse_workers(connection, name)
         password = None if _exists(connection, name) else secrets.token_urlsafe(24)
         if password:
             _run(connection, sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(login, sql.Literal(password)))
@@ -44,6 +46,15 @@ def make_login(url: str, name: str) -> str | None:
                 sql.SQL("ALTER ROLE {} SET {} = {}").format(login, sql.Identifier(setting), sql.SQL(value)),
             )
     return password
+
+
+def _refuse_workers(connection: Connection, name: str) -> None:
+    works = text("SELECT 1 FROM pg_roles WHERE rolname = :name AND (rolsuper OR rolname = current_user)")
+    if name in ROLES or connection.execute(works, {"name": name}).first():
+        raise ConfigError(
+            f"{name!r} is a role that works on the warehouse; as a reader's login it would be locked out",
+            hint="choose another name for the login",
+        )
 
 
 def apply_grants(connection: Connection, metadatas: Iterable[MetaData]) -> None:

@@ -98,7 +98,8 @@ async def _end(result: StreamResult, run: Run) -> StreamResult:
         await write_requests(tx.cursor, run.installation.name, run.run_id, requests)
         ended = await end_stream(tx, result)
     run.requests.settle(requests)
-    log.info("stream_ended", status=ended.status, reason=ended.reason, pages=ended.pages, rows=ended.counts.seen)
+    tell = log.info if ended.status in ("certified", "skipped") else log.warning
+    tell("stream_ended", status=ended.status, reason=ended.reason, pages=ended.pages, rows=ended.counts.seen)
     return replace(ended, exit_code=result.exit_code)
 
 

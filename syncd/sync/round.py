@@ -109,7 +109,8 @@ async def _run(
         raise
     code = exit_code(results)
     await _close(run, state(code), code)
-    log.info("round_ended", state=state(code), exit_code=code)
+    tell = log.warning if code else log.info
+    tell("round_ended", state=state(code), exit_code=code)
     return RoundResult(order.installation.name, run.run_id, code, state(code), results)
 
 
