@@ -51,6 +51,7 @@ class Session:
             write_json(document)
         else:
             write_text(sys.stdout, *parts)
+        sys.stdout.flush()  # or off a terminal it would come behind what stderr says later
 
     def note(self, *sentences: str) -> None:
         """Tell a person something on stderr, unless -q."""
