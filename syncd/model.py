@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol
 from uuid import UUID
 
@@ -192,14 +192,6 @@ class Limits:
     per_hour: int
     per_minute: int
     in_flight: int
-
-
-@dataclass(frozen=True, slots=True)
-class Promise:
-    """How old a stream's last certified walk may become before the stream is late."""
-
-    stream: str
-    interval: timedelta
 
 
 # --- what the parts need of each other ------------------------------------------------------------------------------

@@ -197,6 +197,15 @@ async def test_a_client_secret_that_is_refused_is_a_matter_of_configuration(benc
     assert (await bench.sync()).exit_code == 0
 
 
+async def test_a_host_that_is_no_token_endpoint_says_nothing_of_the_grant(bench: Bench) -> None:
+    """A wrong auth_url or a proxy's 403: the configuration is to blame, and mending it is enough."""
+    bench.sandbox.tokens.expire_event(bench.event_id)
+    bench.sandbox.faults.add({"endpoint": TOKEN, "status": 404, "body": "<html>", "content_type": "text/html"})
+    assert (await bench.sync()).exit_code == 2
+    assert bench.query("SELECT state FROM syncd.installations") == [("active",)], "the grant is alive"
+    assert (await bench.sync()).exit_code == 0
+
+
 async def test_without_a_refresh_token_the_end_is_the_end(bench: Bench) -> None:
     bench.execute("UPDATE syncd.credentials SET refresh_token = NULL")
     tokens = await manager(bench)
