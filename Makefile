@@ -13,10 +13,10 @@ ARGS :=
 COMPILE := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --extra demo --extra web \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-.PHONY: help demo test prove lint lock clean
+.PHONY: help demo test prove contract lint lock clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
 # Ctrl-C is how a demo ends, so its exit code 130 is no error of make's.
 demo: $(INSTALLED) ## sandbox, embedded PostgreSQL and the daemon on them, first sync shown
@@ -27,6 +27,11 @@ test: $(INSTALLED) ## the test suite: under five minutes on two cores
 
 prove: $(INSTALLED) ## the slow tests: for hours
 	@exec $(BIN)/pytest -m slow $(ARGS)
+
+CREDENTIALS :=
+API_URL :=
+contract: $(INSTALLED) ## hold an API against the contract: CREDENTIALS=token.json API_URL=https://… (ARGS=--help tells more)
+	@exec $(BIN)/python -m tests.contract $(if $(CREDENTIALS),--credentials "$(CREDENTIALS)") $(if $(API_URL),--api-url "$(API_URL)") $(ARGS)
 
 lint: $(INSTALLED) ## style, types, who may import whom, dependencies, house rules
 	@$(BIN)/ruff check --quiet .
