@@ -18,7 +18,7 @@ from tests.contract import checks, costly, gaps
 from tests.contract.checks import Finding
 from tests.contract.costly import Developer, Grant
 from tests.contract.gaps import GAPS, Seen
-from tests.contract.probe import CALLS_A_MINUTE, OutOfCalls, Probe, Unreachable
+from tests.contract.probe import CALLS_A_MINUTE, OutOfCalls, Probe, TryLater
 from tests.contract.survey import READ_ONLY_CALLS, Survey, read_only
 
 ALL_SEEN, USAGE, DIFFERS, TRY_LATER = 0, 2, 6, 75
@@ -41,8 +41,8 @@ def main(arguments: Sequence[str] | None = None, sleep: Callable[[float], None] 
     except _Mistake as mistake:
         print(f"error: {mistake}", file=sys.stderr)
         return USAGE
-    except (Unreachable, OutOfCalls) as error:
-        print(f"error: {error}\nhint: is the API up, and is API_URL its base?", file=sys.stderr)
+    except (TryLater, OutOfCalls) as error:
+        print(f"error: {error}\nhint: is API_URL the API's base? else try again in some minutes", file=sys.stderr)
         return TRY_LATER
     _tell(options, probe, seen, found)
     return DIFFERS if any(finding.holds is False for finding in found) else ALL_SEEN

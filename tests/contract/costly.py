@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from tests.contract.gaps import Seen
-from tests.contract.probe import Answer, Probe, Unreachable
+from tests.contract.probe import Answer, Probe, TryLater
 
 REFRESH_CALLS = 4
 # The burst limit, its refusals, and the two calls around them (contracts/revento.md §8).
@@ -58,7 +58,7 @@ class Grant:
     pair: dict[str, Any]
 
     def renew(self, client: httpx.Client, developer: Developer, refresh_token: str) -> httpx.Response:
-        """POST a refresh; a new pair is on disk when this returns. Raises Unreachable."""
+        """POST a refresh; a new pair is on disk when this returns. Raises TryLater."""
         form = {
             "grant_type": "refresh_token",
             "refresh_token": refresh_token,
@@ -68,7 +68,7 @@ class Grant:
         try:
             response = client.post(f"{developer.auth_url}/oauth/token", data=form)
         except httpx.HTTPError as error:
-            raise Unreachable(f"POST /oauth/token: {type(error).__name__}; the pair may be spent") from error
+            raise TryLater(f"POST /oauth/token: {type(error).__name__}; the pair may be spent") from error
         if response.status_code == 200:
             self.pair = {**self.pair, **response.json()}
             self._save()

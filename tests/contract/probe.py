@@ -20,8 +20,8 @@ CALLS_A_MINUTE = 28
 MINUTE_S = 61.0
 
 
-class Unreachable(Exception):
-    """No reply came: a sentence for a person."""
+class TryLater(Exception):
+    """No reply came, or only a refusal for going too fast: a sentence for a person."""
 
 
 class OutOfCalls(Exception):
@@ -98,7 +98,7 @@ class Probe:
     ) -> Answer:
         """One read. A header of None is left out; `authorization` "" is the token's own, None sends none.
 
-        Raises Unreachable, OutOfCalls.
+        Raises TryLater (also when a paced call is refused for going too fast), OutOfCalls.
         """
         if len(self.answers) >= self.most_calls:
             raise OutOfCalls(f"{self.most_calls} calls were announced, and all are made")
@@ -115,6 +115,8 @@ class Probe:
             path, dict(query or {}), {name: value for name, value in given.items() if value is not None}
         )
         self.answers.append(answer)
+        if paced and answer.status == 429:
+            raise TryLater(f"{answer.asked} was refused ({answer}): somebody else spends this token's budget too")
         return answer
 
     def _send(self, path: str, query: dict[str, str | int], headers: dict[str, str]) -> Answer:
@@ -124,7 +126,7 @@ class Probe:
         try:
             response = self.client.send(request)
         except httpx.HTTPError as error:
-            raise Unreachable(f"GET {path}: {type(error).__name__}: {error}") from error
+            raise TryLater(f"GET {path}: {type(error).__name__}: {error}") from error
         asked = (
             f"GET {path}{'?' if query else ''}{'&'.join(f'{name}={str(value)[:12]}' for name, value in query.items())}"
         )
