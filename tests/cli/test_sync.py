@@ -138,7 +138,7 @@ def test_a_signal_stops_cleanly_and_the_next_round_goes_on(
 def test_a_closed_terminal_stops_cleanly_though_it_is_told_of_twice(
     connected: Syncd, remote: Remote, query: Query
 ) -> None:
-    remote.control("PATCH", "/settings", {"latency_s": 0.3})
+    remote.control("POST", "/faults", {"endpoint": "/events/{event_id}/locations", "delay_s": 60, "times": None})
     process = connected.start("sync", "--json")
     assert process.stdout is not None
     process.stdout.readline()
