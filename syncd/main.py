@@ -11,7 +11,7 @@ import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import floor
 from pathlib import Path
 from random import SystemRandom
@@ -21,7 +21,7 @@ from sqlalchemy import MetaData
 
 from syncd.clock import Clock, SystemClock
 from syncd.config import Settings
-from syncd.credentials.refresh import GivenToken, TokenManager
+from syncd.credentials.refresh import ClientCredentials, GivenToken, TokenManager
 from syncd.credentials.vault import KeyRing, new_key, parse_keys
 from syncd.errors import ConfigError, LeaseHeld, NeedsAuthorization
 from syncd.http.api import HttpApi
@@ -29,7 +29,7 @@ from syncd.http.budget import TokenBudget
 from syncd.http.client import Client, open_client
 from syncd.http.token_endpoint import HttpTokenEndpoint
 from syncd.logs import get_logger
-from syncd.model import Api, Installation, Limits, Vault
+from syncd.model import AccessTokens, Api, Budget, Installation, Limits, RequestLog, Vault
 from syncd.sources import SOURCES
 from syncd.sources.base import Stream
 from syncd.store import embedded
@@ -49,6 +49,7 @@ from syncd.store.tokens import StoredTokens
 from syncd.store.version import NEWEST, current, require_newest
 from syncd.sync.round import Order, RoundResult, Watch, run_round
 from syncd.sync.run import Run
+from syncd.sync.standing import consult
 from syncd.wire.position import Start
 from syncd.wire.tokens import Tokens
 
@@ -146,8 +147,40 @@ class App:
         return await asyncio.gather(*rounds, return_exceptions=True)
 
     async def run_round(self, order: Order, watch: Watch) -> RoundResult:
-        """Run one round. Raises LeaseHeld, LeaseLost, DatabaseError."""
-        return await run_round(order, self.database, self.connect, watch)
+        """Run one round. Raises LeaseHeld, LeaseLost, NeedsAuthorization, DatabaseError.
+
+        Where its token was refused, the source is asked why; so it is before a suspended installation is tried.
+        """
+        if order.installation.state == "suspended":
+            await self._consult(order.installation.name)
+        result = await run_round(order, self.database, self.connect, watch)
+        if result.exit_code == NeedsAuthorization.exit_code:
+            await self._consult(order.installation.name)
+        return result
+
+    async def _consult(self, name: str) -> None:
+        await consult(self.database, name, self._standing)
+
+    async def _standing(self, installation: Installation) -> str | None:
+        """What the source's listing says of the installation; None where there are no credentials to ask with."""
+        revento = self.settings.revento
+        read, secret = SOURCES[installation.source].read_standing, _secret(revento.client_secret)
+        if read is None or not (revento.integration_id and revento.client_id and secret):
+            return None
+        records = PendingRequests()
+        api = replace(
+            self.api(installation, ClientCredentials(revento.client_id, secret), self.unpaced_budget(), records),
+            places={"integration_id": revento.integration_id},
+            scheme="Basic",
+        )
+        try:
+            return await read(api, installation.account)
+        finally:
+            await store_requests(self.database, installation.name, None, records)
+
+    def unpaced_budget(self) -> TokenBudget:
+        """For calls outside a token's budgets: one at a time."""
+        return TokenBudget(Limits(0, 0, 1), self.clock)
 
     def order(
         self,
@@ -181,22 +214,30 @@ class App:
             StoredTokens(self.database, self.vault, run.lease), self.token_endpoint(run.installation), self.clock
         )
         try:
-            yield HttpApi(
-                installation=run.installation,
-                dialect=SOURCES[run.installation.source].dialect,
-                client=self.client,
-                tokens=tokens,
-                budget=budget,
-                records=run.requests,
-                clock=self.clock,
-                random=SystemRandom(),
-            )
+            yield self.api(run.installation, tokens, budget, run.requests)
         finally:
             await asyncio.shield(tokens.drain())
+
+    def api(self, installation: Installation, tokens: AccessTokens, budget: Budget, records: RequestLog) -> HttpApi:
+        """The installation's API under a token of its own."""
+        return HttpApi(
+            api_url=installation.api_url,
+            places={"event_id": installation.account},
+            dialect=SOURCES[installation.source].dialect,
+            client=self.client,
+            tokens=tokens,
+            budget=budget,
+            records=records,
+            clock=self.clock,
+            random=SystemRandom(),
+        )
 
     async def run_due(self, name: str) -> None:
         """Run a round of the installation's due streams; while somebody else drives it, leave it to them."""
         installation = await find_installation(self.database, name)
+        if installation.state == "suspended":
+            await self._consult(name)
+            return
         due = {stream for stream, due_in_s in (await due_streams(self.database, name)).items() if due_in_s <= 0}
         streams = [stream for stream in SOURCES[installation.source].streams if stream.name in due]
         if streams:
@@ -278,16 +319,7 @@ async def add_installation(app: App, installation: Installation, tokens: Tokens,
 async def _check(app: App, installation: Installation, tokens: Tokens, records: PendingRequests) -> None:
     """Make the first call of the first stream that the token's scopes allow."""
     source = SOURCES[installation.source]
-    api = HttpApi(
-        installation=installation,
-        dialect=source.dialect,
-        client=app.client,
-        tokens=GivenToken(tokens.access_token),
-        budget=TokenBudget(Limits(0, 0, 1), app.clock),
-        records=records,
-        clock=app.clock,
-        random=SystemRandom(),
-    )
+    api = app.api(installation, GivenToken(tokens.access_token), app.unpaced_budget(), records)
     allowed = [stream for stream in source.streams if stream.scope in installation.scopes]
     if not allowed:
         raise NeedsAuthorization(

@@ -23,7 +23,7 @@ from syncd.wire.reply import Reply
 from syncd.wire.tokens import Tokens
 
 Row = Mapping[str, Any]
-InstallationState = Literal["active", "paused", "needs_consent"]
+InstallationState = Literal["active", "paused", "suspended", "needs_consent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +227,8 @@ class Budget(Protocol):
 
 
 class AccessTokens(Protocol):
-    """The access token of one installation, renewed when needed."""
+    """What goes into the Authorization header behind its scheme: the access token of one installation, renewed when
+    needed, or the integration's own credentials."""
 
     async def current(self) -> str:
         """A token that is good for at least the next few minutes. Raises NeedsAuthorization."""

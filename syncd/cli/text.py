@@ -23,7 +23,7 @@ UNFOLDED = 100_000
 STYLES = {
     **dict.fromkeys(("fresh", "certified", "succeeded", "active", "healthy"), "green"),
     **dict.fromkeys(("incomplete", "partial", "interrupted", "paused", "never"), "yellow"),
-    **dict.fromkeys(("late", "failed", "refused", "needs_consent"), "red"),
+    **dict.fromkeys(("late", "failed", "refused", "needs_consent", "suspended"), "red"),
 }
 
 

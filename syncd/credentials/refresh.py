@@ -6,6 +6,7 @@ Across processes the lease makes this process the only one that refreshes; withi
 from __future__ import annotations
 
 import asyncio
+import base64
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -135,6 +136,22 @@ class GivenToken:
     async def renew(self, refused: str) -> str:
         """Raises NeedsAuthorization."""
         raise NeedsAuthorization("the access token has expired", hint=CONSENT)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCredentials:
+    """`model.AccessTokens` for HTTP Basic under the integration's own credentials (contracts/revento.md §12.3)."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+
+    async def current(self) -> str:
+        """The pair as RFC 7617 wants it."""
+        return base64.b64encode(f"{self.client_id}:{self.client_secret}".encode()).decode()
+
+    async def renew(self, refused: str) -> str:
+        """Raises NeedsAuthorization."""
+        raise NeedsAuthorization("the client credentials were refused", hint="compare them with the developer console")
 
 
 CONSENT = "ask the organizer to connect the event again, then `syncd installations add` with the new credentials"

@@ -1,4 +1,4 @@
-"""One installation's API: each attempt is paced, named by a request id, judged, written down, and retried by rule."""
+"""One API under one credential: each attempt is paced, named by an id, judged, written down, and retried by rule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from syncd.clock import Clock
 from syncd.errors import ApiError, ContractBreach, RateLimited, Transient
 from syncd.http.client import exchange
 from syncd.logs import get_logger
-from syncd.model import AccessTokens, Budget, Dialect, Installation, RequestLog, RequestRecord
+from syncd.model import AccessTokens, Budget, Dialect, RequestLog, RequestRecord
 from syncd.wire.rate_limit import read_headroom
 from syncd.wire.reply import Reply
 from syncd.wire.retry import GiveUp, Refresh, RetryAfter, decide, pause_after
@@ -26,9 +26,10 @@ log = get_logger(__name__)
 
 @dataclass(slots=True)
 class HttpApi:
-    """`model.Api` over HTTP, for one installation during one run."""
+    """`model.Api` over HTTP under one credential. `places` fills the endpoints' templates."""
 
-    installation: Installation
+    api_url: str
+    places: Mapping[str, str]
     dialect: Dialect
     client: httpx.AsyncClient
     tokens: AccessTokens
@@ -36,6 +37,7 @@ class HttpApi:
     records: RequestLog
     clock: Clock
     random: Random
+    scheme: str = "Bearer"
 
     async def get(self, endpoint: str, query: Mapping[str, str | int] | None = None) -> Reply:
         """The 200 reply to one read. Raises the ApiError that is left when a repeat would not help."""
@@ -81,20 +83,24 @@ class HttpApi:
         return reply
 
     async def _send(self, record: RequestRecord, query: Mapping[str, str | int], token: str) -> Reply:
-        # the account is data: quoted whole, it cannot leave its place in the path (docs/faults.md 116)
-        path = record.endpoint.replace("{event_id}", quote(self.installation.account, safe=""))
         request = self.client.build_request(
             "GET",
-            self.installation.api_url + path,
+            self.api_url + self._path(record.endpoint),
             params=dict(query),
             headers={
-                "Authorization": f"Bearer {token}",
+                "Authorization": f"{self.scheme} {token}",
                 "Accept": self.dialect.media_type,
                 self.dialect.request_id_header: str(record.request_id),
             },
         )
         received = await exchange(self.client, request)
         return Reply(str(record.request_id), received.status, received.headers, received.body, self.clock.now())
+
+    def _path(self, endpoint: str) -> str:
+        """An id is data: quoted whole, it cannot leave its place in the path (docs/faults.md 116)."""
+        for name, value in self.places.items():
+            endpoint = endpoint.replace("{" + name + "}", quote(value, safe=""))
+        return endpoint
 
     def _judge(self, reply: Reply) -> None:
         echo = self._echo(reply)

@@ -5,7 +5,7 @@ A source yields decoded pages and knows neither HTTP nor the database.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,6 +42,8 @@ class Source:
     tables: MetaData
     dialect: Dialect
     views: tuple[View, ...]
+    # of an account, asked under the integration's credentials: active, suspended, revoked, or None: not known there
+    read_standing: Callable[[Api, str], Awaitable[str | None]] | None = None
 
     def stream(self, name: str) -> Stream:
         """The stream of that name. Raises KeyError."""

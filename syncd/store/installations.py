@@ -18,6 +18,9 @@ from syncd.store.tables import installations
 from syncd.store.tokens import token_row, write_event, write_tokens
 from syncd.wire.tokens import Tokens, fingerprint
 
+# A suspension lasts hours or days, and the listing that tells of it has a small budget (contracts/revento.md §8).
+ASK_SUSPENDED_EVERY_S = 900.0
+
 _COLUMNS = [installations.columns[field.name] for field in fields(Installation)]
 
 
@@ -95,14 +98,20 @@ async def due_streams(database: Database, name: str) -> dict[str, float]:
 
 
 async def due_installations(database: Database) -> dict[str, float]:
-    """Seconds until the first stream of each active installation is due."""
+    """Seconds until the first stream of each active installation is due, or a suspended one should be asked after."""
     due: dict[str, float] = {}
     async with database.control() as control:
+        for name, due_in_s in await control.execute(_SUSPENDED, {"every_s": ASK_SUSPENDED_EVERY_S}):
+            due[name] = float(due_in_s)
         for name, _, due_in_s in await control.execute(_DUE, {"name": None, "state": "active"}):
             due[name] = min(due.get(name, float(due_in_s)), float(due_in_s))
     return due
 
 
+_SUSPENDED = text("""
+    SELECT name, extract(epoch FROM updated_at - clock_timestamp()) + :every_s FROM syncd.installations
+    WHERE state = 'suspended'
+""")
 _DUE = text("""
     SELECT status.installation, stream, greatest(
         coalesce(extract(epoch FROM last_certified_at - clock_timestamp()) + 0.9 * promised_seconds, 0),

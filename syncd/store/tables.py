@@ -91,7 +91,7 @@ installations = Table(
     _text("api_url", "Base URL of the API", null=False),
     _text("auth_url", "Base URL of the authorization server"),
     Column("scopes", ARRAY(Text), nullable=False, comment="Scopes that the newest token carries"),
-    _text("state", "active, paused or needs_consent", null=False),
+    _text("state", "active, paused, suspended (by the source) or needs_consent", null=False),
     _text("state_reason", "Why it is not active"),
     _uuid("grant_id", "One per consent; a token refresh keeps it", null=False),
     _at("created_at", "When it was added", null=False),

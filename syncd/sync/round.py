@@ -135,6 +135,11 @@ async def _break_off(run: Run, streams: Sequence[Stream], error: BaseException) 
 async def _as_it_stands(order: Order, database: Database) -> Installation:
     """The installation under the lease: since the order was made its credentials may have been replaced."""
     installation = await find_installation(database, order.installation.name)
+    if installation.state == "suspended":
+        raise NeedsAuthorization(
+            f"{installation.name} is suspended at the source",
+            hint="ask the organizer or the API's support why; syncd goes on by itself when it is over",
+        )
     if installation.state == "needs_consent":
         raise NeedsAuthorization(
             f"{installation.name} waits for a new consent",

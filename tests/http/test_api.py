@@ -51,7 +51,8 @@ async def open_remote() -> AsyncIterator[OpenRemote]:
             clock: Clock = options.get("clock", SystemClock())
             records = PendingRequests()
             return HttpApi(
-                installation=installation(sandbox, options.get("account", event_id)),
+                api_url=sandbox.api_url,
+                places={"event_id": options.get("account", event_id)},
                 dialect=SOURCES["revento"].dialect,
                 client=await stack.enter_async_context(open_client()),
                 tokens=GivenToken(options.get("token") or sandbox.connect(event_id)["access_token"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from syncd.model import Dialect
 from syncd.sources.base import Source, Stream
+from syncd.sources.revento.admin import read_standing
 from syncd.sources.revento.decode_people import decode_participant, decode_role
 from syncd.sources.revento.decode_program import decode_activity, decode_thread, decode_wave
 from syncd.sources.revento.faults import classify
@@ -27,4 +28,5 @@ SOURCE = Source(
     tables=METADATA,
     dialect=Dialect("application/vnd.revento.v1+json", "X-Revento-Request-Id", classify),
     views=VIEWS,
+    read_standing=read_standing,
 )

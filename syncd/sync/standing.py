@@ -1,0 +1,51 @@
+"""A refused token is looked into: the source may have suspended the installation for a while, which is no lost consent.
+
+Suspension is asked after slowly, and work goes on by itself when it is over (contracts/revento.md C7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from syncd.errors import ApiError
+from syncd.logs import get_logger
+from syncd.model import Installation, InstallationState
+from syncd.store.database import Database
+from syncd.store.installations import find_installation, set_state
+
+log = get_logger(__name__)
+
+# Of an account: what its source's listing of connections says (`sources.base.Source.read_standing`).
+Ask = Callable[[Installation], Awaitable[str | None]]
+
+SUSPENDED = "suspended at the source; it is asked again every 15 minutes, and work goes on when it is over"
+
+
+async def consult(database: Database, name: str, ask: Ask) -> None:
+    """Ask the source how an installation stands whose token is refused, and note it. Raises DatabaseError.
+
+    An answer that does not come changes nothing: client credentials that are refused say nothing of the grant.
+    """
+    installation = await find_installation(database, name)
+    if installation.state not in ("needs_consent", "suspended"):
+        return
+    try:
+        standing = await ask(installation)
+    except ApiError as error:
+        log.warning("standing_not_known", installation=name, reason=str(error))
+        standing = installation.state if installation.state == "suspended" else None
+    if (after := _after(installation.state, standing)) is not None:
+        await set_state(database, installation, *after)
+        log.info("standing", installation=name, standing=standing, state=after[0])
+
+
+def _after(state: InstallationState, standing: str | None) -> tuple[InstallationState, str | None] | None:
+    """The state that follows, with its reason; None: nothing new."""
+    match state, standing:
+        case ("needs_consent" | "suspended", "suspended"):
+            return "suspended", SUSPENDED
+        case ("suspended", "active"):
+            return "active", None
+        case ("suspended", _):
+            return "needs_consent", f"the source lists the connection as {standing or 'unknown'}"
+    return None
