@@ -6,12 +6,15 @@ import asyncio
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Timer
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -19,6 +22,8 @@ import psycopg
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
+# A command that takes longer hangs.
+PATIENCE_S = 60.0
 KEYS = "k1:" + base64.b64encode(b"k" * 32).decode()
 
 
@@ -47,24 +52,54 @@ class Ended:
         return self.documents[-1]
 
 
+class Warm:
+    """A parent that has imported everything and forks a process for each call (tests/cli/warm.py)."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.cli.warm"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY, start_new_session=True,
+        )  # fmt: skip
+
+    def run(self, order: dict[str, Any]) -> int:
+        """The exit code of one call; a call that does not end is killed, and the parent with it."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(json.dumps(order), file=self.process.stdin, flush=True)
+        alarm = Timer(PATIENCE_S, os.killpg, (self.process.pid, signal.SIGKILL))
+        alarm.start()
+        try:
+            return int(self.process.stdout.readline())
+        finally:
+            alarm.cancel()
+
+    def end(self) -> None:
+        """Let the parent go."""
+        with self.process:
+            assert self.process.stdin is not None
+            self.process.stdin.close()
+
+
 @dataclass
 class Syncd:
-    """Runs `python -m syncd` in a folder of its own, with these variables and no others of ours."""
+    """Runs the command in a folder of its own, with these variables and no others of ours."""
 
+    warm: Warm
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
     heard: list[str] = field(default_factory=list)
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def __call__(self, *arguments: str, stdin: str = "", **variables: str) -> Ended:
-        ended = subprocess.run(
-            [sys.executable, "-m", "syncd", *arguments],
-            input=stdin, capture_output=True, text=True, timeout=60, check=False,
-            cwd=self.folder, env=self.environment(variables),
-        )  # fmt: skip
-        self.heard += [ended.stdout, ended.stderr]
-        assert "Traceback" not in ended.stdout + ended.stderr
-        return Ended(ended.returncode, ended.stdout, ended.stderr)
+        with TemporaryDirectory() as folder:
+            files = [Path(folder, name) for name in ("in", "out", "err")]
+            files[0].write_text(stdin)
+            order = {"arguments": arguments, "folder": str(self.folder), "variables": self.environment(variables)}
+            exit_code = self.warm.run(order | {"files": [str(file) for file in files]})
+            out, err = (file.read_text() for file in files[1:])
+        self.heard += [out, err]
+        assert "Traceback" not in out + err
+        return Ended(exit_code, out, err)
 
     def start(self, *arguments: str, **process: Any) -> subprocess.Popen[str]:
         """The command in the background."""
@@ -110,18 +145,26 @@ class Remote:
         return json.dumps(self.control("POST", "/connect", {"event_id": self.event_id, "scopes": scopes}))
 
 
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """One warm parent for the session."""
+    parent = Warm()
+    yield parent
+    parent.end()
+
+
 @pytest.fixture
-def syncd(tmp_path: Path) -> Iterator[Syncd]:
+def syncd(warm: Warm, tmp_path: Path) -> Iterator[Syncd]:
     """The command, without a database; what it has left running ends with the test."""
-    command = Syncd(tmp_path, {"SYNCD_DATABASE__DATA_DIR": str(tmp_path / "home")})
+    command = Syncd(warm, tmp_path, {"SYNCD_DATABASE__DATA_DIR": str(tmp_path / "home")})
     yield command
     command.end()
 
 
 @pytest.fixture(scope="session")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
+def sandbox(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
     """A small sandbox without budgets, one for the session."""
-    command = Syncd(tmp_path_factory.mktemp("sandbox"))
+    command = Syncd(warm, tmp_path_factory.mktemp("sandbox"))
     sizes = ("--events", "1", "--participants", "60", "--activities", "20")
     process = command.start("sandbox", "--json", "--per-hour", "0", "--per-minute", "0", *sizes)
     assert process.stdout is not None
