@@ -1,0 +1,33 @@
+"""The composition root: settings become connections, connections become an application.
+
+The only room that sees every part; what two parts need of each other is wired here.
+"""
+
+from syncd.main.accounts import add_installation, chosen, chosen_streams
+from syncd.main.app import App, open_app
+from syncd.main.database import (
+    TABLES,
+    VIEWS,
+    database_url,
+    home,
+    open_vault,
+    own_keys_path,
+    prepare_database,
+    upgrade_database,
+)
+
+__all__ = [
+    "TABLES",
+    "VIEWS",
+    "App",
+    "add_installation",
+    "chosen",
+    "chosen_streams",
+    "database_url",
+    "home",
+    "open_app",
+    "open_vault",
+    "own_keys_path",
+    "prepare_database",
+    "upgrade_database",
+]

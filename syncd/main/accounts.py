@@ -1,0 +1,67 @@
+"""Which installations are meant, and how one is added."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import aclosing
+
+from syncd.credentials.refresh import GivenToken
+from syncd.errors import ConfigError, NeedsAuthorization
+from syncd.main.app import App
+from syncd.model import Installation
+from syncd.sources import SOURCES
+from syncd.sources.base import Stream
+from syncd.store.installations import (
+    find_installation,
+    list_installations,
+    store_installation,
+)
+from syncd.store.requests import PendingRequests, store_requests
+from syncd.wire.position import Start
+from syncd.wire.tokens import Tokens
+
+
+async def chosen(app: App, names: Sequence[str]) -> list[Installation]:
+    """The installations of these names, or all of them. Raises ConfigError for a name that fits none or several."""
+    if names:
+        return [await find_installation(app.database, name) for name in names]
+    return await list_installations(app.database)
+
+
+def chosen_streams(installation: Installation, names: Sequence[str]) -> tuple[Stream, ...]:
+    """The installation's streams of these names in the order of a round, or all of them. Raises ConfigError."""
+    streams = SOURCES[installation.source].streams
+    known = [stream.name for stream in streams]
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"{installation.name} has no stream {name!r}", hint=f"its streams: {', '.join(known)}")
+    return tuple(stream for stream in streams if not names or stream.name in names)
+
+
+async def add_installation(app: App, installation: Installation, tokens: Tokens, *, check: bool) -> Installation:
+    """Add the installation, or replace its settings and credentials, once one call has shown that they work.
+
+    An access token that has run out already is not checked: renewing it would spend the refresh token before it is
+    stored. Raises the ApiError of the call.
+    """
+    records = PendingRequests()
+    if check and tokens.access_expires_at > app.clock.now():
+        await _check(app, installation, tokens, records)
+    await store_installation(app.database, app.vault, installation, tokens)
+    await app.keep_promises()
+    await store_requests(app.database, installation.name, None, records)
+    return await find_installation(app.database, installation.name)
+
+
+async def _check(app: App, installation: Installation, tokens: Tokens, records: PendingRequests) -> None:
+    """Make the first call of the first stream that the token's scopes allow."""
+    source = SOURCES[installation.source]
+    api = app.api(installation, GivenToken(tokens.access_token), app.unpaced_budget(), records)
+    allowed = [stream for stream in source.streams if stream.scope in installation.scopes]
+    if not allowed:
+        raise NeedsAuthorization(
+            f"the credentials name none of the scopes that {source.name} needs",
+            hint=f"it needs some of: {', '.join(dict.fromkeys(stream.scope for stream in source.streams))}",
+        )
+    async with aclosing(allowed[0].walk(api, installation, Start(), 1)) as pages:
+        await anext(pages)

@@ -1,0 +1,94 @@
+"""The database and its keys, from the settings. Everything here blocks."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import SecretStr
+from sqlalchemy import MetaData
+
+from syncd.config import Settings
+from syncd.credentials.vault import KeyRing, new_key, parse_keys
+from syncd.errors import ConfigError
+from syncd.logs import get_logger
+from syncd.model import Vault
+from syncd.sources import SOURCES
+from syncd.store import embedded
+from syncd.store.bi import CONTROL_VIEWS
+from syncd.store.tables import metadata as control_tables
+from syncd.store.version import NEWEST, current, require_newest
+
+TABLES: tuple[MetaData, ...] = (control_tables, *(source.tables for source in SOURCES.values()))
+VIEWS = (*CONTROL_VIEWS, *(view for source in SOURCES.values() for view in source.views))
+
+
+log = get_logger(__name__)
+
+
+def home(settings: Settings) -> Path:
+    """The directory of the embedded server, its password and its keys."""
+    return settings.database.data_dir or embedded.default_home()
+
+
+def database_url(settings: Settings, *, direct: bool = False) -> str:
+    """The configured database, or the embedded one, started if it is not running. Raises ConfigError, DatabaseError."""
+    configured = secret(settings.database.url)
+    if configured is None:
+        return embedded.start(home(settings)).url
+    return (secret(settings.database.direct_url) if direct else None) or configured
+
+
+def upgrade_database(url: str) -> str:
+    """Bring a database to the newest schema and return its version."""
+    from syncd.store.migrate import upgrade  # noqa: PLC0415 - alembic is slow to import, and seldom needed
+
+    return upgrade(url, TABLES, VIEWS)
+
+
+def prepare_database(settings: Settings) -> str:
+    """The database's URL, once its schema is the newest. The embedded one is ours, so it is upgraded on the way.
+
+    Raises SchemaOutdated when a database of somebody else's is not at the newest version.
+    """
+    direct = database_url(settings, direct=True)
+    if settings.database.url is None and (current(direct) or "") < NEWEST:
+        upgrade_database(direct)
+    require_newest(direct)
+    return database_url(settings)
+
+
+def open_vault(settings: Settings) -> Vault:
+    """The vault under the configured keys; beside an embedded database they are made on first use."""
+    configured = secret(settings.security.encryption_keys)
+    if configured is None and settings.database.url is not None:
+        raise ConfigError(
+            "security.encryption_keys is not set, and credentials are stored only encrypted",
+            hint='set SYNCD_SECURITY__ENCRYPTION_KEYS="k1:$(head -c 32 /dev/urandom | base64)", and keep it safe',
+        )
+    return KeyRing(parse_keys(configured or _own_keys(own_keys_path(settings))))
+
+
+def own_keys_path(settings: Settings) -> Path:
+    """Where the keys lie that are made on first use."""
+    return home(settings) / "encryption_keys"
+
+
+def _own_keys(path: Path) -> str:
+    """Keys made on first use, readable by this account alone. The file appears whole; of two at once the first wins."""
+    if not path.exists():
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="ascii") as fresh:  # 0600
+            fresh.write(new_key())
+            fresh.flush()
+            os.fsync(fresh.fileno())
+            with suppress(FileExistsError):
+                path.hardlink_to(fresh.name)
+                log.info("encryption_keys_made", path=str(path))
+    return path.read_text(encoding="ascii").strip()
+
+
+def secret(value: SecretStr | None) -> str | None:
+    """A secret's value, for those who hand it on; None when it is not set."""
+    return value.get_secret_value() if value else None
