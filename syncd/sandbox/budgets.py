@@ -1,7 +1,6 @@
 """The three budgets of one installation: rolling hour, any 60 s, in flight (contracts/revento.md §8).
 
-Counted by arrival. A refused call takes nothing (G11), nor does a bad request (G21). Budgets belong to the grant: a
-refreshed token does not renew them (G12).
+Counted by arrival. Who owns a budget (G12) and which calls cost something (G11, G21) is decided by its users.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from syncd.sandbox.refusals import Refusal
-from syncd.sandbox.settings import Limits
+from syncd.sandbox.settings import Kind, Limits
 
 HOUR_S = 3600.0
 BURST_S = 60.0
@@ -40,23 +39,29 @@ class Window:
 
 @dataclass(slots=True)
 class Budget:
-    """What one installation has spent."""
+    """What one caller has spent."""
 
+    kind: Kind = "installation"
     hour: Window = field(default_factory=lambda: Window(HOUR_S))
     burst: Window = field(default_factory=lambda: Window(BURST_S))
     in_flight: int = 0
+    refused: Window = field(default_factory=lambda: Window(BURST_S))
 
-    def admit(self, limits: Limits, now: float) -> None:
-        """Count an arrival and take an in-flight slot, or raise `Refusal` (429) and count nothing."""
+    def admit(self, limits: Limits, now: float, *, counts_refused: bool = False) -> None:
+        """Count an arrival and take an in-flight slot, or raise `Refusal` (429) and count nothing, unless
+        `counts_refused`."""
         self._expire(now)
         if limits.in_flight and self.in_flight >= limits.in_flight:
+            self.refused.arrivals.append(now)
             raise Refusal("concurrent_limit_exceeded", "Too many requests in flight.")
         wait_s = max(self.hour.wait_s(limits.per_hour, now), self.burst.wait_s(limits.per_minute, now))
         if wait_s > 0:
+            self.refused.arrivals.append(now)
+            if counts_refused:
+                self._count(now)
             retry_after_s = max(1, math.ceil(wait_s))
             raise Refusal("rate_limit_exceeded", "Slow down.", {"Retry-After": str(retry_after_s)})
-        self.hour.arrivals.append(now)
-        self.burst.arrivals.append(now)
+        self._count(now)
         self.in_flight += 1
 
     def release(self) -> None:
@@ -64,10 +69,15 @@ class Budget:
         self.in_flight -= 1
 
     def refund(self, arrived_at: float) -> None:
-        """Take a counted arrival back: rejecting a bad request costs nothing (G21)."""
+        """Take a counted arrival back."""
         for window in (self.hour, self.burst):
             if arrived_at in window.arrivals:
                 window.arrivals.remove(arrived_at)
+
+    def refused_lately(self, now: float) -> int:
+        """How many calls were refused within the last minute."""
+        self.refused.expire(now)
+        return len(self.refused.arrivals)
 
     def remaining(self, limits: Limits, now: float) -> int:
         """Calls left in the rolling hour."""
@@ -83,6 +93,10 @@ class Budget:
             "X-RateLimit-Remaining": str(left),
             "X-RateLimit-Reset": str(math.ceil(reset_at)),
         }
+
+    def _count(self, now: float) -> None:
+        self.hour.arrivals.append(now)
+        self.burst.arrivals.append(now)
 
     def _expire(self, now: float) -> None:
         self.hour.expire(now)

@@ -44,9 +44,11 @@ class Row:
 
 
 class Collection:
-    """The rows of one listing. Sequence numbers are never reused, so that a keyset position survives any change."""
+    """The rows of one listing, told apart by `key`. Sequence numbers are never reused, so that a keyset position
+    survives any change."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: str = "id") -> None:
+        self._key = key
         self._rows: dict[str, Row] = {}
         self._order: list[Row] = []
         self.next_seq = 1
@@ -64,17 +66,21 @@ class Collection:
         """The row; `KeyError` when there is none."""
         return self._rows[row_id]
 
+    def find(self, row_id: str) -> Row | None:
+        """The row, or None when there is none."""
+        return self._rows.get(row_id)
+
     def ids(self) -> list[str]:
         """Ids in creation order."""
-        return [row.value["id"] for row in self._order]
+        return [row.value[self._key] for row in self._order]
 
     def append(self, value: Json) -> Row:
         """Add a row at the end; `ValueError` when its id exists."""
-        if value["id"] in self._rows:
-            raise ValueError(f"id {value['id']!r} exists already")
+        if value[self._key] in self._rows:
+            raise ValueError(f"{self._key} {value[self._key]!r} exists already")
         row = Row(self.next_seq, value)
         self.next_seq += 1
-        self._rows[value["id"]] = row
+        self._rows[value[self._key]] = row
         self._order.append(row)
         return row
 

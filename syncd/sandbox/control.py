@@ -1,23 +1,7 @@
 """The control port: JSON over HTTP for whoever drives the sandbox from another process.
 
-| Request | Body | Reply |
-|---|---|---|
-| GET /log?since=N | | the requests numbered above N (`syncd.sandbox.log.Entry`; never a token, only its fingerprint) |
-| GET /truth, GET /truth/{event_id} | | `{"events": [...]}`, or one event, exactly as the API serves it |
-| POST /connect | `{"event_id", "scopes"?}` | a fresh grant's token response |
-| POST /events/{event_id}/{collection} | fields | the new row; what is not given is made up |
-| PATCH /events/{event_id}[/{collection}/{id}] | fields, `"$remove": [names]` | the changed object |
-| DELETE /events/{event_id}[/{collection}/{id}] | | `{}` |
-| PUT /events/{event_id}/locations | `{"venues": [...]}` | the tree |
-| POST /faults | `syncd.sandbox.faults.Fault` | `{"id"}` |
-| GET /faults, DELETE /faults | | the faults with `seen` and `fired`; `{}` |
-| POST /clock | `{"advance_s"}` | `{"now", "offset_s"}` |
-| POST /tokens/expire, POST /tokens/revoke | `{"event_id"}` | `{"grants": how many}` |
-| POST /life | | `{"change"}`: one random change happens now |
-| GET /settings, PATCH /settings | changes | settings, `api_url`, `auth_url`, `event_ids` |
-
-`collection` is participants, activities, roles, threads or registration-waves. Errors are `{"error": text}` with 400
-(bad body), 404 (no such thing) or 405.
+`ORDERS` is the table of what can be asked; `syncd sandbox --control` prints it. Errors are `{"error": text}` with 400
+(bad body) or 404 (no such thing).
 """
 
 from __future__ import annotations
@@ -25,11 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from syncd.sandbox.collection import Json
+from syncd.sandbox.gaps import GAPS
 from syncd.sandbox.http import Reply, Request
 from syncd.sandbox.refusals import PLAIN_JSON
 from syncd.sandbox.world import COLLECTIONS
@@ -54,10 +39,9 @@ class Control:
             return _json(400, {"error": str(error)})
 
     async def _act(self, request: Request) -> object:
-        for method, pattern, act in ACTS:
-            if method == request.method and (match := pattern.fullmatch(request.path)):
-                parts = {name: unquote(value) for name, value in match.groupdict().items()}
-                return await act(self._sandbox, parts, _body(request), request)
+        for order in ORDERS:
+            if (parts := order.match(request)) is not None:
+                return await order.act(self._sandbox, parts, _body(request), request)
         raise KeyError(f"{request.method} {request.path}")
 
 
@@ -88,7 +72,12 @@ async def _event_truth(sandbox: Sandbox, parts: Parts, _body: Json, _request: Re
 
 
 async def _connect(sandbox: Sandbox, _parts: Parts, body: Json, _request: Request) -> object:
-    return sandbox.connect(body["event_id"], body.get("scopes"))
+    who = {name: body[name] for name in ("user_id", "participant_id") if body.get(name)}
+    return sandbox.connect(body["event_id"], body.get("scopes"), **who)
+
+
+async def _grants(sandbox: Sandbox, _parts: Parts, _body: Json, _request: Request) -> object:
+    return sandbox.tokens.listing()
 
 
 async def _create(sandbox: Sandbox, parts: Parts, body: Json, _request: Request) -> object:
@@ -143,6 +132,22 @@ async def _revoke(sandbox: Sandbox, _parts: Parts, body: Json, _request: Request
     return {"grants": sandbox.tokens.revoke_event(body["event_id"])}
 
 
+async def _suspend(sandbox: Sandbox, _parts: Parts, body: Json, _request: Request) -> object:
+    return {"grants": sandbox.tokens.suspend_event(body["event_id"])}
+
+
+async def _resume(sandbox: Sandbox, _parts: Parts, body: Json, _request: Request) -> object:
+    return {"grants": sandbox.tokens.resume_event(body["event_id"])}
+
+
+async def _rotate_client_secret(sandbox: Sandbox, _parts: Parts, _body: Json, _request: Request) -> object:
+    return {"client_secret": sandbox.rotate_client_secret()}
+
+
+async def _webhook_secrets(sandbox: Sandbox, _parts: Parts, _body: Json, _request: Request) -> object:
+    return {"secrets": sandbox.developer.webhook_secrets()}
+
+
 async def _life(sandbox: Sandbox, _parts: Parts, _body: Json, _request: Request) -> object:
     return {"change": sandbox.world.live_once()}
 
@@ -150,7 +155,8 @@ async def _life(sandbox: Sandbox, _parts: Parts, _body: Json, _request: Request)
 async def _settings(sandbox: Sandbox, _parts: Parts, _body: Json, _request: Request) -> object:
     today = sandbox.settings.today and sandbox.settings.today.isoformat()
     where = {"api_url": sandbox.api_url, "auth_url": sandbox.auth_url, "event_ids": sandbox.event_ids}
-    return {**asdict(sandbox.settings), "today": today, **where}
+    readings = {gap.id: sandbox.settings.reading(gap.id) for gap in GAPS}
+    return {**asdict(sandbox.settings), "today": today, "gaps": readings, **where}
 
 
 async def _configure(sandbox: Sandbox, parts: Parts, body: Json, request: Request) -> object:
@@ -160,31 +166,56 @@ async def _configure(sandbox: Sandbox, parts: Parts, body: Json, request: Reques
 
 Act = Callable[["Sandbox", Parts, Json, Request], Awaitable[Any]]
 
-EVENT = r"/events/(?P<event_id>[^/]+)"
-LISTING = EVENT + rf"/(?P<collection>{'|'.join(COLLECTIONS)})"
-ROW = LISTING + r"/(?P<id>[^/]+)"
 
-ACTS: list[tuple[str, re.Pattern[str], Act]] = [
-    (method, re.compile(path), act)
-    for method, path, act in (
-        ("GET", "/log", _log),
-        ("GET", "/truth", _truth),
-        ("GET", r"/truth/(?P<event_id>[^/]+)", _event_truth),
-        ("POST", "/connect", _connect),
-        ("POST", LISTING, _create),
-        ("PATCH", EVENT, _patch_event),
-        ("PATCH", ROW, _patch),
-        ("DELETE", EVENT, _delete_event),
-        ("DELETE", ROW, _delete),
-        ("PUT", EVENT + "/locations", _put_locations),
-        ("POST", "/faults", _add_fault),
-        ("GET", "/faults", _list_faults),
-        ("DELETE", "/faults", _clear_faults),
-        ("POST", "/clock", _clock),
-        ("POST", "/tokens/expire", _expire),
-        ("POST", "/tokens/revoke", _revoke),
-        ("POST", "/life", _life),
-        ("GET", "/settings", _settings),
-        ("PATCH", "/settings", _configure),
-    )
-]
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One thing that can be asked on the control port, in words, and what does it."""
+
+    method: str
+    path: str
+    body: str
+    reply: str
+    act: Act
+
+    def match(self, request: Request) -> Parts | None:
+        """The parts of the path when the request is of this kind."""
+        names = "|".join(COLLECTIONS)
+        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.path).replace(
+            "(?P<collection>[^/]+)", f"(?P<collection>{names})"
+        )
+        found = re.fullmatch(pattern, request.path) if request.method == self.method else None
+        return None if found is None else {name: unquote(value) for name, value in found.groupdict().items()}
+
+
+ORDERS = (
+    Order("GET", "/log", "?since=N", "the requests numbered above N; tokens as fingerprints", _log),
+    Order("GET", "/truth", "", '{"events": [...]}, exactly as the API serves them', _truth),
+    Order("GET", "/truth/{event_id}", "", "one event of them", _event_truth),
+    Order(
+        "POST",
+        "/connect",
+        '{"event_id", "user_id"|"participant_id"?, "scopes"?}',
+        "the token response of a fresh grant: the event's, or with a person a user token",
+        _connect,
+    ),
+    Order("GET", "/grants", "", "every grant and its state, without tokens", _grants),
+    Order("POST", "/tokens/expire", '{"event_id"}', '{"grants": how many}; access tokens expire', _expire),
+    Order("POST", "/tokens/revoke", '{"event_id"}', '{"grants": how many}; the organizer disconnects', _revoke),
+    Order("POST", "/tokens/suspend", '{"event_id"}', '{"grants": how many}; calls are token_revoked', _suspend),
+    Order("POST", "/tokens/resume", '{"event_id"}', '{"grants": how many}; the suspension ends', _resume),
+    Order("POST", "/client-secret", "", '{"client_secret"}: rotated', _rotate_client_secret),
+    Order("GET", "/webhook-secrets", "", '{"secrets": [...]} in force, the newest first', _webhook_secrets),
+    Order("POST", "/events/{event_id}/{collection}", "fields", "the new row; the rest is made up", _create),
+    Order("PATCH", "/events/{event_id}", 'fields, "$remove": [names]', "the changed event", _patch_event),
+    Order("PATCH", "/events/{event_id}/{collection}/{id}", 'fields, "$remove": [names]', "the changed row", _patch),
+    Order("DELETE", "/events/{event_id}", "", "{}", _delete_event),
+    Order("DELETE", "/events/{event_id}/{collection}/{id}", "", "{}; a participant withdraws", _delete),
+    Order("PUT", "/events/{event_id}/locations", '{"venues": [...]}', "the tree", _put_locations),
+    Order("POST", "/life", "", '{"change"}: one random change happens now', _life),
+    Order("POST", "/faults", "{...}", '{"id"}; fields: see syncd.sandbox.faults.Fault', _add_fault),
+    Order("GET", "/faults", "", "the faults, with seen and fired", _list_faults),
+    Order("DELETE", "/faults", "", "{}; no fault any more", _clear_faults),
+    Order("POST", "/clock", '{"advance_s"}', '{"now", "offset_s"}; everything ages', _clock),
+    Order("GET", "/settings", "", "settings, api_url, auth_url, event_ids", _settings),
+    Order("PATCH", "/settings", 'such as {"gaps": {"G3": "token"}}', "the same, changed", _configure),
+)

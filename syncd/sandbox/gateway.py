@@ -11,8 +11,9 @@ from dataclasses import replace
 from email.utils import formatdate
 
 from syncd.sandbox import oauth
-from syncd.sandbox.api import Api, Call, route
+from syncd.sandbox.api import Api, route
 from syncd.sandbox.budgets import Budget
+from syncd.sandbox.call import Call
 from syncd.sandbox.clock import Clock
 from syncd.sandbox.faults import Fault, Faults
 from syncd.sandbox.http import Reply, Request
@@ -77,29 +78,28 @@ class Gateway:
 
     async def _api_reply(self, call: Call, entry: Entry) -> Reply:
         """Budgets count the arrival; the in-flight slot is given back before the reply can be seen."""
-        grant = self._tokens.grant_of(call.bearer)
-        budget = grant.budget if grant else Budget()
+        budget = self._api.budget_of(call)
         try:
-            admitted = self._api.admit(call, entry.at)
+            grant = self._api.admit(call, budget, entry.at)
         except Refusal as refusal:
             entry.in_flight = budget.in_flight
             return self._finished(_refused(refusal, entry), call.request, entry, budget)
         entry.in_flight = budget.in_flight
         try:
-            return await self._handled(call, admitted, entry)
+            return await self._handled(call, grant, entry, budget)
         finally:
             budget.release()
 
-    async def _handled(self, call: Call, grant: Grant, entry: Entry) -> Reply:
+    async def _handled(self, call: Call, grant: Grant | None, entry: Entry, budget: Budget) -> Reply:
         def handle() -> Reply:
             try:
                 return self._api.handle(call, grant)
             except Refusal as refusal:
-                if refusal.status == 400:
-                    grant.budget.refund(entry.at)
+                if self._api.costs_nothing(refusal):
+                    budget.refund(entry.at)
                 return _refused(refusal, entry)
 
-        return await self._through_faults(handle, call.request, entry, grant.budget)
+        return await self._through_faults(handle, call.request, entry, budget)
 
     async def _oauth_reply(self, request: Request, endpoint: str | None, entry: Entry) -> Reply:
         def handle() -> Reply:
@@ -137,8 +137,8 @@ class Gateway:
         now = self._clock.now()
         headers = {**reply.headers, "X-Revento-Request-Id": entry.request_id, "Date": formatdate(now, usegmt=True)}
         if budget is not None:
-            limits = self._settings().limits
-            headers |= budget.headers(limits, now)
+            limits = self._settings().limits_of(budget.kind)
+            headers = budget.headers(limits, now) | headers
             entry.remaining = budget.remaining(limits, now)
         if "gzip" not in request.headers.get("accept-encoding", "") or len(reply.body) <= GZIP_FROM_BYTES:
             return replace(reply, headers=headers)
@@ -155,7 +155,7 @@ def _refused(refusal: Refusal, entry: Entry) -> Reply:
 def _oauth_route(request: Request) -> tuple[str | None, str]:
     """The OAuth endpoint of a path, None when unknown, and the token that the form carries."""
     path = request.path.removeprefix(AUTH_PREFIX) if request.path.startswith(AUTH_PREFIX) else ""
-    endpoint = path if path in (oauth.TOKEN_ENDPOINT, oauth.REVOKE_ENDPOINT) else None
+    endpoint = path if path in oauth.METHODS else None
     form = oauth.form_of(request)
     return endpoint, form.get("refresh_token") or form.get("token") or ""
 

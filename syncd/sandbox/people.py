@@ -15,6 +15,8 @@ from syncd.sandbox.collection import Json
 
 STATUSES = ("approved",) * 7 + ("pending", "rejected", "revision_requested")
 UNKNOWN_STATUS = "waitlisted"
+# The undocumented status of someone who withdrew, where such rows stay (G20).
+WITHDRAWN = "withdrawn"
 PRONOUNS = ("they/them", None, "ona/jej")
 
 

@@ -13,16 +13,20 @@ from syncd.sandbox.clock import iso
 from syncd.sandbox.collection import Json
 
 T = TypeVar("T")
+# A sign-up list that is cut ends here.
+SIGN_UPS_SHOWN = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What activities refer to: their event's start, threads, embedded locations and participants."""
+    """What activities refer to: their event's start, threads, embedded locations and participants; and whether short
+    sign-up lists hide single people rather than being cut (G25)."""
 
     start: datetime
     threads: Sequence[Json]
     locations: Sequence[Json]
     participants: Sequence[Json]
+    hides_people: bool = False
 
 
 def make_threads(salt: str) -> list[Json]:
@@ -62,7 +66,7 @@ def make_activity(rng: Random, n: int, row_id: str, stage: Stage, created: datet
         "markers": [
             dict(zip(("id", "name", "color_hex"), mark, strict=True)) for mark in _some(rng, names.MARKERS, n % 3)
         ],
-        **_sign_ups(rng, n, stage.participants),
+        **_sign_ups(rng, n, stage),
         "registration_waves": [],
         "created_at": iso(created),
         "updated_at": iso(created + timedelta(hours=n % 5)),
@@ -143,13 +147,23 @@ def _hosts(rng: Random, n: int, participants: Sequence[Json]) -> Json:
     }
 
 
-def _sign_ups(rng: Random, n: int, participants: Sequence[Json]) -> Json:
-    """Key absent when disabled (1, 6, …), sometimes when enabled (2, 9, …); list cut (4, 13, …) or empty (8, 24, …)."""
+def _sign_ups(rng: Random, n: int, stage: Stage) -> Json:
+    """Key absent when disabled (1, 6, …), sometimes when enabled (2, 9, …); list short (4, 13, …), empty (8, 24, …)."""
     if n % 5 == 1:
         return {"capacity": None, "sign_ups_enabled": False, "committed_signups_count": 0}
     capacity = rng.choice((4, 6, 8, 20, 60))
-    signed = [row["id"] for row in _some(rng, participants, 0 if n % 8 == 0 else rng.randrange(2, capacity + 1))]
+    is_short = n % 9 == 4
+    fewest = SIGN_UPS_SHOWN + 1 if is_short else 2
+    count = 0 if n % 8 == 0 else rng.randrange(fewest, capacity + 1)
+    signed = [row["id"] for row in _some(rng, stage.participants, count)]
     fields: Json = {"capacity": capacity, "sign_ups_enabled": True, "committed_signups_count": len(signed)}
     if n % 7 == 2:
         return fields
-    return fields | {"signed_up_participant_ids": signed[: len(signed) // 2] if n % 9 == 4 else signed}
+    return fields | {"signed_up_participant_ids": _short(signed, stage) if is_short else signed}
+
+
+def _short(signed: list[str], stage: Stage) -> list[str]:
+    """The list without every third one, from the second on; or its first ones."""
+    if stage.hides_people:
+        return [person for n, person in enumerate(signed) if n % 3 != 1]
+    return signed[:SIGN_UPS_SHOWN]

@@ -26,7 +26,9 @@ STATUS = {
     "resource_not_found": 404,
     "method_not_allowed": 405,
     "unsupported_version": 406,
+    "cursor_expired": 410,
     "payload_too_large": 413,
+    "unprocessable_request": 422,
     "rate_limit_exceeded": 429,
     "concurrent_limit_exceeded": 429,
     "internal_error": 500,
@@ -43,6 +45,10 @@ class Refusal(Exception):
         self.status = STATUS[code]
         self.message = message or code.replace("_", " ").capitalize() + "."
         self.headers = dict(headers or {})
+
+
+class BadRequest(Refusal):
+    """The query itself is wrong: its limit, its cursor, or its body."""
 
 
 def envelope(code: str, message: str, request_id: str) -> bytes:

@@ -5,24 +5,32 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any
 
+from syncd.sandbox import gaps, oauth
 from syncd.sandbox.api import ENDPOINTS, Api
+from syncd.sandbox.authorize import Consents
+from syncd.sandbox.client import Client
 from syncd.sandbox.clock import Clock
 from syncd.sandbox.control import Control
 from syncd.sandbox.cursors import Cursors
+from syncd.sandbox.developer import Developer
 from syncd.sandbox.faults import Faults
 from syncd.sandbox.gateway import API_PREFIX, AUTH_PREFIX, Gateway
 from syncd.sandbox.http import Listener
+from syncd.sandbox.listings import Listings
 from syncd.sandbox.log import RequestLog
-from syncd.sandbox.oauth import REVOKE_ENDPOINT, TOKEN_ENDPOINT, OAuthHost
-from syncd.sandbox.settings import Limits, SandboxSettings
+from syncd.sandbox.oauth import OAuthHost
+from syncd.sandbox.settings import SCOPES, Limits, SandboxSettings
 from syncd.sandbox.tokens import Tokens
 from syncd.sandbox.world import World
 
 # What shapes the world or the sockets is fixed once the sandbox runs.
 FIXED_SETTINGS = frozenset({"host", "port", "control_port", "seed", "events", "participants", "activities", "today"})
+FIXED_GAPS = frozenset({"G25"})
+LIMITS = ("limits", "user_limits", "developer_limits")
 
 
 class Sandbox:
@@ -34,13 +42,17 @@ class Sandbox:
     def __init__(self, settings: SandboxSettings | None = None) -> None:
         self.settings = settings or SandboxSettings()
         self.clock = Clock()
-        self.world = World(self.settings, self.clock.stamp)
+        self.world = World(self.settings, self.clock.stamp, lambda: self.settings.reading("G20") == "kept")
         self.tokens = Tokens(self.clock)
-        self.faults = Faults((*ENDPOINTS, TOKEN_ENDPOINT, REVOKE_ENDPOINT))
+        self.faults = Faults((*ENDPOINTS, *oauth.METHODS))
         self.requests = RequestLog()
         self.api_url = self.auth_url = self.control_url = ""
-        api = Api(self.world, self.tokens, Cursors(secrets.token_bytes(32)), self.clock, self._current)
-        host = OAuthHost(self.tokens, self._current)
+        self._client = Client(self.clock, self._current)
+        self.developer = Developer(self._client, self.tokens, self.clock, self._current)
+        consents = Consents(self.world, self.tokens, self.clock, self._current)
+        host = OAuthHost(self._client, self.tokens, consents, self._current)
+        listings = Listings(Cursors(secrets.token_bytes(32)), self.clock, self._current)
+        api = Api(self.world, self.tokens, listings, self.developer, self._current)
         gateway = Gateway(
             api=api,
             host=host,
@@ -77,12 +89,30 @@ class Sandbox:
         """Ids of the events that exist now."""
         return list(self.world.events)
 
-    def connect(self, event_id: str, scopes: tuple[str, ...] | None = None) -> dict[str, Any]:
-        """An organizer consents: a fresh grant's token response (contracts/revento.md §5). `scopes` narrows what is
-        granted. `KeyError` when there is no such event."""
-        organization_id = self.world.events[event_id].row.value["organization_id"]
-        settings = self.settings if scopes is None else replace(self.settings, scopes=tuple(scopes))
-        return self.tokens.connect(event_id, organization_id, settings)
+    def connect(
+        self,
+        event_id: str,
+        scopes: Sequence[str] | None = None,
+        *,
+        user_id: str | None = None,
+        participant_id: str | None = None,
+    ) -> dict[str, Any]:
+        """An organizer consents or, when one is named, a participant: a fresh grant's token response
+        (contracts/revento.md §5). `scopes` narrows what is granted. `KeyError` when there is no such event or
+        participant, `ValueError` when a scope is not of this kind of token."""
+        event = self.world.events[event_id]
+        person = event.participant(user_id, participant_id) if user_id or participant_id else None
+        known = SCOPES["user" if person else "installation"]
+        if unknown := set(scopes or ()) - set(known):
+            raise ValueError(f"no such scope: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+        granted = self.settings.user_scopes if person else self.settings.scopes
+        return self.tokens.connect(event.row.value, granted if scopes is None else tuple(scopes), self.settings, person)
+
+    def rotate_client_secret(self) -> str:
+        """A new client secret, as the developer console makes one; what becomes of the old one is G27."""
+        self._client.retire(self.settings.client_secret)
+        self.settings = replace(self.settings, client_secret=secrets.token_urlsafe(32))
+        return self.settings.client_secret
 
     def truth(self) -> dict[str, Any]:
         """Every object as the API serves it; the caller's own copy."""
@@ -94,16 +124,28 @@ class Sandbox:
         return self.requests.since(since)
 
     async def configure(self, **changes: Any) -> None:
-        """Change settings while running; `limits` may be a mapping of some limits. `ValueError` on what is fixed or
-        unknown."""
+        """Change settings while running; limits and `gaps` may be mappings of those that change. `ValueError` on what
+        is fixed or unknown."""
         allowed = {item.name for item in fields(SandboxSettings)} - FIXED_SETTINGS
         if refused := set(changes) - allowed:
             raise ValueError(f"cannot be changed: {', '.join(sorted(refused))}")
-        if isinstance(limits := changes.get("limits"), dict):
-            changes["limits"] = Limits(**{**asdict(self.settings.limits), **limits})
+        for name in LIMITS:
+            if isinstance(limits := changes.get(name), dict):
+                changes[name] = Limits(**{**asdict(getattr(self.settings, name)), **limits})
+        for name in set(changes) & {"scopes", "user_scopes", "redirect_uris"}:
+            changes[name] = tuple(changes[name])
+        if "gaps" in changes:
+            changes["gaps"] = self._overlaid(changes["gaps"])
         self.settings = replace(self.settings, **changes)
         if "life_s" in changes:
             await self._restart_life()
+
+    def _overlaid(self, chosen: Mapping[str, str]) -> Mapping[str, str]:
+        gaps.check(chosen)
+        for gap_id in FIXED_GAPS & set(chosen):
+            if chosen[gap_id] != self.settings.reading(gap_id):
+                raise ValueError(f"{gap_id} shapes the world: choose it when the sandbox starts")
+        return {**self.settings.gaps, **chosen}
 
     def _current(self) -> SandboxSettings:
         return self.settings

@@ -34,8 +34,22 @@ class Event:
     row: Row
     salt: str
     rng: Random
+    hides_people: bool = False
+    withdrawn: dict[str, Json] = field(default_factory=dict)
     locations: Row = field(default_factory=lambda: Row(0, {"venues": []}))
     lists: dict[str, Collection] = field(default_factory=lambda: {name: Collection() for name in COLLECTIONS})
+
+    def person(self, participant_id: str) -> Json:
+        """The row of a participant, the last one if it was withdrawn; `KeyError` when there never was one."""
+        row = self.lists["participants"].find(participant_id)
+        return row.value if row is not None else self.withdrawn[participant_id]
+
+    def participant(self, user_id: str | None, participant_id: str | None) -> Json:
+        """The participant of these ids, one of which may be None; `KeyError` when there is none."""
+        for row in self.lists["participants"]:
+            if user_id in (None, row.value["user_id"]) and participant_id in (None, row.value["id"]):
+                return row.value
+        raise KeyError(participant_id or user_id)
 
     def truth(self) -> Json:
         """All objects of the event as the API serves them."""
@@ -44,10 +58,15 @@ class Event:
 
 
 class World:
-    """All events. Unknown ids raise `KeyError`, an id taken twice or a malformed change `ValueError`."""
+    """All events. Unknown ids raise `KeyError`, an id taken twice or a malformed change `ValueError`.
 
-    def __init__(self, settings: SandboxSettings, stamp: Callable[[], str]) -> None:
-        self.stamp = stamp
+    `keeps_withdrawn` tells whether the row of a participant who withdraws stays (G20).
+    """
+
+    def __init__(
+        self, settings: SandboxSettings, stamp: Callable[[], str], keeps_withdrawn: Callable[[], bool] = lambda: False
+    ) -> None:
+        self.stamp, self._keeps_withdrawn = stamp, keeps_withdrawn
         self._rng = Random(f"{settings.seed}/life")
         today = settings.today or datetime.now(UTC).date()
         noon = datetime.combine(today, time(12), UTC)
@@ -82,8 +101,14 @@ class World:
         del self.events[event_id]
 
     def delete(self, event_id: str, collection: str, row_id: str) -> None:
-        """The row disappears from its listing; rows that name it by id keep doing so."""
-        self.events[event_id].lists[collection].remove(row_id)
+        """The row disappears from its listing; rows that name it by id keep doing so. A participant withdraws (G20)."""
+        if collection == "participants" and self._keeps_withdrawn():
+            self.patch(event_id, collection, row_id, {"application_status": people.WITHDRAWN})
+            return
+        event = self.events[event_id]
+        row = event.lists[collection].remove(row_id)
+        if collection == "participants":
+            event.withdrawn[row_id] = row
 
     def put_locations(self, event_id: str, tree: Json) -> Json:
         """Replace the whole venue tree; activities whose location is gone lose it, without a new stamp."""
@@ -110,7 +135,9 @@ def make_event(settings: SandboxSettings, n: int, noon: datetime) -> Event:
     rng = Random(f"{settings.seed}/event/{n}")
     salt = f"{rng.getrandbits(32):08x}"
     start = noon + timedelta(days=DAYS_UNTIL_FIRST_EVENT + n % 5, hours=4)
-    event = Event(Row(0, _event_object(rng, n, salt, start, noon)), salt, rng)
+    event = Event(
+        Row(0, _event_object(rng, n, salt, start, noon)), salt, rng, hides_people=settings.reading("G25") == "hidden"
+    )
     event.locations.value = {"venues": venues.make_venues(rng, salt)}
     _fill(event, "roles", people.make_roles(rng))
     _fill(event, "threads", program.make_threads(salt))
@@ -180,6 +207,7 @@ def _stage(event: Event, start: datetime) -> program.Stage:
         [row.value for row in event.lists["threads"]],
         list(venues.summaries(event.locations.value).values()),
         [row.value for row in event.lists["participants"]],
+        event.hides_people,
     )
 
 

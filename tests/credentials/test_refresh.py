@@ -99,7 +99,7 @@ async def test_a_token_that_dies_in_mid_walk_is_renewed_and_the_page_asked_again
 @pytest.mark.fault(19)
 async def test_a_server_that_ties_cursors_to_the_token_costs_one_restart(open_bench: OpenBench) -> None:
     """The other reading of G3: the refreshed token does not open the old token's cursor."""
-    bench = await open_bench({"REVENTO__PAGE_SIZE": "10"}, participants=50, cursor_binding="token")
+    bench = await open_bench({"REVENTO__PAGE_SIZE": "10"}, participants=50, gaps={"G3": "token"})
     await bench.add()
 
     def expire(progress: Any) -> None:
@@ -232,7 +232,7 @@ async def test_scopes_that_a_refresh_took_away_are_noticed(bench: Bench) -> None
 @pytest.mark.parametrize("how", [{"drop": True}, {"cut_after_bytes": 20}, {"truncate_bytes": 30}, {"status": 500}])
 async def test_a_reply_that_was_lost_is_asked_for_once_more(open_bench: OpenBench, how: dict[str, Any]) -> None:
     """The server had rotated already; within its grace it gives the same pair again."""
-    bench = await open_bench(reuse="grace")
+    bench = await open_bench(gaps={"G7": "grace"})
     await bench.add()
     bench.sandbox.faults.add({"endpoint": TOKEN, "after_handling": True, **how})
     clock = HastyClock()
@@ -288,7 +288,7 @@ async def test_a_token_that_still_lives_is_used_while_the_endpoint_is_silent(ope
 @pytest.mark.parametrize("reuse", ["grace", "revoke"])
 async def test_a_crash_between_the_reply_and_its_storage(open_bench: OpenBench, reuse: str) -> None:
     """The window that no client can close: while the old access token lives nothing is lost, and then one repeat."""
-    bench = await open_bench(reuse=reuse)
+    bench = await open_bench(gaps={"G7": reuse})
     await bench.add()
     lease = await leased(bench)
     tokens = await manager(bench, lease=lease)

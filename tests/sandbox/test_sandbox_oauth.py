@@ -65,7 +65,7 @@ async def test_reuse_of_a_rotated_refresh_token_kills_the_family(remote: Remote)
 
 
 async def test_the_other_reading_replays_the_same_pair_for_a_minute(open_remote: Open) -> None:
-    remote = await open_remote(reuse="grace")
+    remote = await open_remote(gaps={"G7": "grace"})
     first = remote.grant["refresh_token"]
     pair = (await remote.refresh(first)).json()
     assert (await remote.refresh(first)).json() == pair

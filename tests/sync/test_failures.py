@@ -254,7 +254,7 @@ async def test_a_page_that_is_too_large_is_asked_for_in_halves(bench: Bench) -> 
 @pytest.mark.parametrize("page", [1, 2, 4])
 async def test_a_page_that_is_too_large_and_whose_cursor_is_void(open_bench: OpenBench, page: int) -> None:
     """The strict reading: the smaller page is another query, so the walk begins anew at that size."""
-    bench = await open_bench({"REVENTO__PAGE_SIZE": "10"}, participants=40, limit_in_cursor=True)
+    bench = await open_bench({"REVENTO__PAGE_SIZE": "10"}, participants=40, gaps={"G2": "bound"})
     await bench.add()
     bench.hurry()
     fault(bench, nth=page, error="payload_too_large")
