@@ -4,7 +4,11 @@ Written from contracts/revento.md alone and independent of the rest of `syncd`, 
 itself out. `syncd.sandbox.control` documents the control port.
 """
 
+from syncd.sandbox.control import ORDERS
+from syncd.sandbox.faults import Fault
+from syncd.sandbox.gaps import GAPS
 from syncd.sandbox.server import Sandbox
 from syncd.sandbox.settings import Limits, SandboxSettings
+from syncd.sandbox.world import COLLECTIONS
 
-__all__ = ["Limits", "Sandbox", "SandboxSettings"]
+__all__ = ["COLLECTIONS", "GAPS", "ORDERS", "Fault", "Limits", "Sandbox", "SandboxSettings"]

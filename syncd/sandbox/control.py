@@ -212,7 +212,7 @@ ORDERS = (
     Order("DELETE", "/events/{event_id}/{collection}/{id}", "", "{}; a participant withdraws", _delete),
     Order("PUT", "/events/{event_id}/locations", '{"venues": [...]}', "the tree", _put_locations),
     Order("POST", "/life", "", '{"change"}: one random change happens now', _life),
-    Order("POST", "/faults", "{...}", '{"id"}; fields: see syncd.sandbox.faults.Fault', _add_fault),
+    Order("POST", "/faults", "the fields of `syncd.sandbox.Fault`", '{"id"}', _add_fault),
     Order("GET", "/faults", "", "the faults, with seen and fired", _list_faults),
     Order("DELETE", "/faults", "", "{}; no fault any more", _clear_faults),
     Order("POST", "/clock", '{"advance_s"}', '{"now", "offset_s"}; everything ages', _clock),
