@@ -90,7 +90,8 @@ async def due_streams(database: Database, name: str) -> dict[str, float]:
     """Seconds until each stream of an installation should be walked again, 0 or less when it is due.
 
     A stream is walked again when nine tenths of its promise are used up, so that the walk itself fits into it. One
-    that was tried in vain waits a tenth of its promise, one that was skipped the whole of it.
+    that was tried in vain waits a tenth of its promise, one that was skipped the whole of it; neither waits once the
+    installation has changed: new credentials, a suspension that is over.
     """
     async with database.control() as control:
         rows = await control.execute(_DUE, {"name": name, "state": None})
@@ -115,7 +116,7 @@ _SUSPENDED = text("""
 _DUE = text("""
     SELECT status.installation, stream, greatest(
         coalesce(extract(epoch FROM last_certified_at - clock_timestamp()) + 0.9 * promised_seconds, 0),
-        CASE WHEN status IS DISTINCT FROM 'certified'
+        CASE WHEN status IS DISTINCT FROM 'certified' AND last_tried_at >= updated_at
              THEN coalesce(extract(epoch FROM last_tried_at - clock_timestamp())
                            + promised_seconds * CASE status WHEN 'skipped' THEN 1 ELSE 0.1 END, 0)
              ELSE 0 END)

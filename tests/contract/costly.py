@@ -19,7 +19,7 @@ from tests.contract.probe import Answer, Probe, TryLater
 
 REFRESH_CALLS = 4
 # The burst limit, its refusals, and the two calls around them (contracts/revento.md §8).
-BURST_CALLS = 36
+BURST_CALLS = 40
 REFUSALS = 3
 CURSOR_CALLS = 3
 FULL_REFRESH_LIFE_S = 7_776_000  # §2

@@ -1,0 +1,129 @@
+"""A refused token is looked into: a suspension is waited out, a revocation stops the work."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from syncd.errors import NeedsAuthorization
+from syncd.store.installations import due_installations
+from syncd.web.service import scheduler_of
+from tests.daemon.test_schedule import certified, until
+from tests.harness import TOKEN, UNLIMITED, Bench, OpenBench
+
+LISTING = "/developer/integrations/{integration_id}/installations"
+CONFIGURED = {"REVENTO__INTEGRATION_ID": "int_sandbox"}
+
+
+def state(bench: Bench) -> Any:
+    ((found, reason),) = bench.query("SELECT state, state_reason FROM syncd.installations")
+    return found, reason
+
+
+def wait_over(bench: Bench) -> None:
+    """The time until the next question has passed."""
+    bench.execute("UPDATE syncd.installations SET updated_at = updated_at - interval '15 minutes'")
+
+
+@pytest.fixture
+async def asking(open_bench: OpenBench) -> Bench:
+    """A bench whose application knows its integration, and one installation."""
+    bench = await open_bench(CONFIGURED, developer_limits=UNLIMITED)
+    await bench.add()
+    return bench
+
+
+@pytest.mark.case("RV-15")
+async def test_a_revocation_is_looked_up_and_stops_the_work(asking: Bench) -> None:
+    asking.sandbox.tokens.revoke_event(asking.event_id)
+    result = await asking.sync()
+    assert (result.exit_code, state(asking)[0]) == (4, "needs_consent")
+    assert [call["endpoint"] for call in asking.sandbox.log()] == ["/events/{event_id}", LISTING]
+    assert await due_installations(asking.app.database) == {}
+    with pytest.raises(NeedsAuthorization, match="waits for a new consent"):
+        await asking.sync()
+    assert len(asking.sandbox.log()) == 2
+    assert asking.value("SELECT count(*) FROM syncd.requests WHERE endpoint = %s AND status = 200", LISTING) == 1
+
+
+@pytest.mark.case("RV-16")
+@pytest.mark.fault(44)
+async def test_a_suspension_is_waited_out(asking: Bench) -> None:
+    asking.sandbox.tokens.suspend_event(asking.event_id)
+    result = await asking.sync()
+    assert (result.exit_code, state(asking)[0]) == (4, "suspended")
+    assert not asking.calls(TOKEN), "no refresh is spent on it"
+    (due_in_s,) = (await due_installations(asking.app.database)).values()
+    assert 890 < due_in_s < 900
+    async with scheduler_of(asking.app).running():
+        before = asking.mark()
+        wait_over(asking)
+        await until(lambda: asking.calls(LISTING, since=before))
+        asking.sandbox.tokens.resume_event(asking.event_id)
+        wait_over(asking)
+        await until(lambda: certified(asking))
+    assert state(asking) == ("active", None)
+    assert {call["endpoint"] for call in asking.calls(since=before)[:2]} == {LISTING}
+
+
+@pytest.mark.case("RV-16")
+async def test_by_hand_a_suspended_installation_is_asked_after_first(asking: Bench) -> None:
+    asking.sandbox.tokens.suspend_event(asking.event_id)
+    await asking.sync()
+    before = asking.mark()
+    with pytest.raises(NeedsAuthorization, match="is suspended at the source"):
+        await asking.sync()
+    assert [call["endpoint"] for call in asking.calls(since=before)] == [LISTING]
+    asking.sandbox.tokens.resume_event(asking.event_id)
+    assert (await asking.sync()).exit_code == 0
+
+
+async def test_a_suspension_that_ends_in_a_revocation(asking: Bench) -> None:
+    asking.sandbox.tokens.suspend_event(asking.event_id)
+    await asking.sync()
+    asking.sandbox.tokens.resume_event(asking.event_id)
+    asking.sandbox.tokens.revoke_event(asking.event_id)
+    with pytest.raises(NeedsAuthorization, match="waits for a new consent"):
+        await asking.sync()
+    assert state(asking) == ("needs_consent", "the source lists the connection as revoked")
+
+
+@pytest.mark.parametrize("fault", [{"status": 500, "times": None}, {"error": "invalid_client"}, {"body": "{}"}])
+async def test_a_listing_that_cannot_be_read_parks_and_resumes_nothing(asking: Bench, fault: dict[str, Any]) -> None:
+    """The integration's own credentials say nothing of the organizer's consent."""
+    asking.hurry()
+    asking.sandbox.tokens.suspend_event(asking.event_id)
+    await asking.sync()
+    asking.sandbox.faults.add({"endpoint": LISTING, **fault})
+    with pytest.raises(NeedsAuthorization, match="is suspended at the source"):
+        await asking.sync()
+    assert state(asking)[0] == "suspended"
+
+
+async def test_without_client_credentials_nobody_is_asked(bench: Bench) -> None:
+    bench.sandbox.tokens.suspend_event(bench.event_id)
+    assert (await bench.sync()).exit_code == 4
+    assert state(bench)[0] == "needs_consent"
+    assert not bench.calls(LISTING)
+
+
+async def test_a_long_listing_is_read_to_its_end(asking: Bench) -> None:
+    asking.sandbox.tokens.suspend_event(asking.event_id)
+    row = {"event_id": asking.event_id, "status": "suspended"}
+    pages = [{"data": [], "has_more": True, "next_cursor": "2"}, {"data": [row], "has_more": False}]
+    for page in pages:
+        asking.sandbox.faults.add({"endpoint": LISTING, "body": json.dumps(page)})
+    await asking.sync()
+    assert [call["query"] for call in asking.calls(LISTING)] == ["limit=100", "limit=100&cursor=2"]
+    assert state(asking)[0] == "suspended"
+
+
+async def test_a_listing_without_end_is_given_up(asking: Bench) -> None:
+    asking.sandbox.tokens.suspend_event(asking.event_id)
+    page = {"data": [], "has_more": True, "next_cursor": "more"}
+    asking.sandbox.faults.add({"endpoint": LISTING, "body": json.dumps(page), "times": None})
+    assert (await asking.sync()).exit_code == 4
+    assert state(asking)[0] == "needs_consent"
+    assert len(asking.calls(LISTING)) == 100
