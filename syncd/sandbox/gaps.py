@@ -125,7 +125,7 @@ GAPS = (
     Gap(
         "G25",
         "Why is a sign-up list shorter than its count? (fixed at the start)",
-        {"cut": "it ends after a fixed number", "hidden": "single people are left out of it"},
+        {"cut": "every list ends after 20", "hidden": "single people are left out of some"},
     ),
     Gap(
         "G26",

@@ -13,8 +13,8 @@ from syncd.sandbox.clock import iso
 from syncd.sandbox.collection import Json
 
 T = TypeVar("T")
-# A sign-up list that is cut ends here.
-SIGN_UPS_SHOWN = 2
+# A longer sign-up list is cut here, under the default reading of G25.
+SIGN_UPS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,19 +151,15 @@ def _sign_ups(rng: Random, n: int, stage: Stage) -> Json:
     """Key absent when disabled (1, 6, …), sometimes when enabled (2, 9, …); list short (4, 13, …), empty (8, 24, …)."""
     if n % 5 == 1:
         return {"capacity": None, "sign_ups_enabled": False, "committed_signups_count": 0}
-    capacity = rng.choice((4, 6, 8, 20, 60))
     is_short = n % 9 == 4
-    fewest = SIGN_UPS_SHOWN + 1 if is_short else 2
-    count = 0 if n % 8 == 0 else rng.randrange(fewest, capacity + 1)
+    capacity = 60 if is_short else rng.choice((4, 6, 8, 20, 60))
+    count = 0 if n % 8 == 0 else rng.randrange(SIGN_UPS_SHOWN + 1 if is_short else 2, capacity + 1)
     signed = [row["id"] for row in _some(rng, stage.participants, count)]
     fields: Json = {"capacity": capacity, "sign_ups_enabled": True, "committed_signups_count": len(signed)}
     if n % 7 == 2:
         return fields
-    return fields | {"signed_up_participant_ids": _short(signed, stage) if is_short else signed}
-
-
-def _short(signed: list[str], stage: Stage) -> list[str]:
-    """The list without every third one, from the second on; or its first ones."""
-    if stage.hides_people:
-        return [person for n, person in enumerate(signed) if n % 3 != 1]
-    return signed[:SIGN_UPS_SHOWN]
+    if is_short and stage.hides_people:
+        signed = [person for n, person in enumerate(signed) if n % 3 != 1]
+    elif not stage.hides_people:
+        signed = signed[:SIGN_UPS_SHOWN]
+    return fields | {"signed_up_participant_ids": signed}
