@@ -23,12 +23,14 @@ from syncd.sandbox.http import Listener
 from syncd.sandbox.listings import Listings
 from syncd.sandbox.log import RequestLog
 from syncd.sandbox.oauth import OAuthHost
-from syncd.sandbox.settings import SCOPES, Limits, SandboxSettings
+from syncd.sandbox.settings import Limits, SandboxSettings, check_scopes
 from syncd.sandbox.tokens import Tokens
 from syncd.sandbox.world import World
 
 # What shapes the world or the sockets is fixed once the sandbox runs.
-FIXED_SETTINGS = frozenset({"host", "port", "control_port", "seed", "events", "participants", "activities", "today"})
+FIXED_SETTINGS = frozenset(
+    {"host", "port", "control_port", "seed", "events", "participants", "activities", "today", "webhook_secret"}
+)
 FIXED_GAPS = frozenset({"G25"})
 LIMITS = ("limits", "user_limits", "developer_limits")
 
@@ -102,11 +104,10 @@ class Sandbox:
         participant, `ValueError` when a scope is not of this kind of token."""
         event = self.world.events[event_id]
         person = event.participant(user_id, participant_id) if user_id or participant_id else None
-        known = SCOPES["user" if person else "installation"]
-        if unknown := set(scopes or ()) - set(known):
-            raise ValueError(f"no such scope: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
         granted = self.settings.user_scopes if person else self.settings.scopes
-        return self.tokens.connect(event.row.value, granted if scopes is None else tuple(scopes), self.settings, person)
+        if scopes is not None:
+            granted = check_scopes(tuple(scopes), "user" if person else "installation")
+        return self.tokens.connect(event.row.value, granted, self.settings, person)
 
     def rotate_client_secret(self) -> str:
         """A new client secret, as the developer console makes one; what becomes of the old one is G27."""

@@ -73,6 +73,8 @@ class SandboxSettings:
         gaps.check(self.gaps)
         if self.consent not in {"grant", "deny"}:
             raise ValueError("consent is grant or deny")
+        check_scopes(self.scopes, "installation")
+        check_scopes(self.user_scopes, "user")
 
     def reading(self, gap_id: str) -> str:
         """The reading in force of a gap such as `G3`."""
@@ -83,3 +85,10 @@ class SandboxSettings:
         if kind == "user":
             return self.user_limits
         return self.developer_limits if kind == "developer" and self.reading("G13") == "own" else self.limits
+
+
+def check_scopes(scopes: tuple[str, ...], kind: Kind) -> tuple[str, ...]:
+    """The scopes; `ValueError`, which names what there is, when this kind of token cannot carry one of them."""
+    if unknown := set(scopes) - set(SCOPES[kind]):
+        raise ValueError(f"no such scope: {', '.join(sorted(unknown))}; there are {', '.join(SCOPES[kind])}")
+    return scopes

@@ -155,7 +155,7 @@ async def test_settings_change_while_running(remote: Remote) -> None:
     shown = (await remote.control("GET", "/settings")).json()
     assert (shown["api_url"], shown["event_ids"]) == (remote.sandbox.api_url, remote.sandbox.event_ids)
     assert shown["today"] == "2026-05-01"
-    for refused in ({"port": 1}, {"nonsense": 1}, {"limits": {"per_day": 1}}):
+    for refused in ({"port": 1}, {"nonsense": 1}, {"limits": {"per_day": 1}}, {"scopes": "event.read"}):
         assert (await remote.control("PATCH", "/settings", refused)).status_code == 400
 
 
