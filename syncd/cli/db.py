@@ -40,14 +40,14 @@ def upgrade(session: Session) -> None:
 def current(session: Session) -> int:
     """Print the version of the database's schema; the exit code is 8 if it is not the newest."""
     from syncd import main
-    from syncd.store.version import NEWEST
+    from syncd.store.version import NEWEST, outdated
     from syncd.store.version import current as current_version
 
     found, newest = current_version(main.database_url(session.settings(), direct=True)), NEWEST
     is_newest = found == newest
     session.answer({"current": found, "newest": newest, "is_newest": is_newest}, found or "none")
     if not is_newest:
-        session.note(f"the newest is {newest}: run `syncd db upgrade`")
+        session.note(str(error := outdated(found)), f"hint: {error.hint}")
     return 0 if is_newest else SchemaOutdated.exit_code
 
 

@@ -22,6 +22,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from syncd.errors import DatabaseError, LeaseLost
 from syncd.model import Lease, StreamKey
+from syncd.store.explain import explain
+from syncd.store.oldest import require_supported
+from syncd.store.reach import require_readable
 
 CONNECT_TIMEOUT_S = 15
 # A server that has vanished without a word is given up after half a minute (libpq's own names and units).
@@ -90,7 +93,10 @@ class Database:
 async def open_database(
     url: str, *, pool_size: int, lease_s: float, behind_pooler: bool = False
 ) -> AsyncIterator[Database]:
-    """Connect, and disconnect on leaving. Raises DatabaseError when the server cannot be reached."""
+    """Connect, and disconnect on leaving.
+
+    Raises DatabaseError when the server cannot be reached, ConfigError when it is too old or the URL unreadable.
+    """
     with translated():
         await _probe(url)
     options: dict[str, Any] = PATIENCE | ({"prepare_threshold": None} if behind_pooler else {})
@@ -138,8 +144,9 @@ def lost(lease: Lease) -> LeaseLost:
 
 
 async def _probe(url: str) -> None:
-    async with await AsyncConnection.connect(url, connect_timeout=CONNECT_TIMEOUT_S):
-        pass
+    require_readable(url)
+    async with await AsyncConnection.connect(url, connect_timeout=CONNECT_TIMEOUT_S) as connection:
+        require_supported(connection.info)
 
 
 @contextmanager
@@ -148,21 +155,11 @@ def translated() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise _explain(error) from error
+        raise explain(error) from error
     except DBAPIError as error:
-        raise _explain(error.orig if isinstance(error.orig, psycopg.Error) else psycopg.Error()) from error
+        raise explain(error.orig if isinstance(error.orig, psycopg.Error) else psycopg.Error()) from error
     except SQLAlchemyError as error:  # its pool's time-out is no DBAPIError
-        raise DatabaseError(f"no connection to the database is free ({type(error).__name__})") from error
-
-
-def _explain(error: psycopg.Error) -> DatabaseError:
-    if error.sqlstate is None:
-        return DatabaseError(
-            f"no connection to the database: {_first_line(error) or type(error).__name__}",
-            hint="is the server running, and is database.url right?",
-        )
-    return DatabaseError(f"the database refused: {error.diag.message_primary} (SQLSTATE {error.sqlstate})")
-
-
-def _first_line(error: psycopg.Error) -> str:
-    return str(error).strip().partition("\n")[0]
+        raise DatabaseError(
+            f"no connection to the database is free ({type(error).__name__})",
+            hint="raise database.pool_size, or lower dispatch.concurrency",
+        ) from error

@@ -12,19 +12,32 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import NullPool
 
 from syncd.store.database import CONNECT_TIMEOUT_S, translated
+from syncd.store.oldest import require_supported
+from syncd.store.reach import require_readable
 
 
 @contextmanager
 def connected(url: str) -> Iterator[Connection]:
-    """A connection in a transaction that commits on leaving. Raises DatabaseError."""
+    """A connection in a transaction that commits on leaving. Raises DatabaseError, ConfigError for a wrong server."""
     engine = create_engine(
         "postgresql+psycopg://",
-        creator=lambda: psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_S),
+        creator=lambda: _connect(url),
         poolclass=NullPool,
         hide_parameters=True,
     )
     with translated(), engine.begin() as connection:
         yield connection
+
+
+def _connect(url: str) -> psycopg.Connection:
+    require_readable(url)
+    connection = psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_S)
+    try:
+        require_supported(connection.info)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def recreate_database(url: str) -> None:

