@@ -61,19 +61,20 @@ def explain(error: BaseException) -> Failure:
     """The failure that stands for an error; of an unexpected one the traceback is kept in a file."""
     match error:
         case SyncdError():
-            return Failure(_clean(str(error)), error.hint and _clean(error.hint), error.exit_code)
+            return Failure(clean(str(error)), error.hint and clean(error.hint), error.exit_code)
         case Stopped():
             return Failure(str(error), None, error.exit_code)
         case click.UsageError():
             path = error.ctx.command_path if error.ctx else "syncd"
-            return Failure(_clean(error.format_message()), f"`{path} --help` shows how it is used", error.exit_code)
+            return Failure(clean(error.format_message()), f"`{path} --help` shows how it is used", error.exit_code)
         case click.ClickException():
-            return Failure(_clean(error.format_message()), None, error.exit_code)
+            return Failure(clean(error.format_message()), None, error.exit_code)
     name = type(error).__name__
-    return Failure(f"internal error: {_clean(f'{name}: {error}')}", f"the traceback is in {_kept(error)}", 1)
+    return Failure(f"internal error: {clean(f'{name}: {error}')}", f"the traceback is in {_kept(error)}", 1)
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """The text without a secret in it, nor what would move a terminal's cursor."""
     from syncd.logs import redact
 
     return "\n".join(visible(line) for line in redact(text).splitlines())

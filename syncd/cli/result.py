@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from syncd.cli.failure import Failure, explain
+from syncd.cli.failure import Failure, clean, explain
 from syncd.cli.text import Listing, Part, count, show_age, show_time
 
 if TYPE_CHECKING:
@@ -36,6 +36,37 @@ class Outcome:
         return worst([*codes, *(each.exit_code for each in self.failures.values())])
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What keeps streams of an installation from being certified; no streams: the round itself did not run."""
+
+    installation: str
+    streams: tuple[str, ...]
+    failure: Failure
+    is_steady: bool = False  # a declined scope: nothing to be done unless it is wanted
+
+    @property
+    def sentence(self) -> str:
+        """Where, and what."""
+        where = f"{self.installation} {', '.join(self.streams)}: " if self.streams else ""
+        return f"{where}{self.failure.message}"
+
+
+def problems(outcome: Outcome) -> list[Problem]:
+    """Each cause once, however many streams it stopped."""
+    stopped = [Problem(name, (), failure) for name, failure in outcome.failures.items()]
+    return [*stopped, *(problem for each in outcome.rounds.values() for problem in _of_round(each))]
+
+
+def _of_round(ended: RoundResult) -> list[Problem]:
+    names: dict[tuple[Failure, bool], list[str]] = {}
+    for each in ended.streams:
+        if each.status != "certified":
+            failure = Failure(clean(each.reason or each.status), each.hint and clean(each.hint), each.exit_code)
+            names.setdefault((failure, each.status == "skipped"), []).append(each.stream)
+    return [Problem(ended.installation, tuple(streams), *cause) for cause, streams in names.items()]
+
+
 def outcome(results: Mapping[str, RoundResult | BaseException], began_at: datetime, took_s: float) -> Outcome:
     """Sort what `App.sync` returned."""
     failures = {name: explain(result) for name, result in results.items() if isinstance(result, BaseException)}
@@ -60,7 +91,7 @@ def document(outcome: Outcome) -> dict[str, Any]:
         "exit": outcome.exit_code,
         "run_id": rounds[0].run_id if len(rounds) == 1 else None,
         "streams": streams,
-        **_errors(outcome.failures),
+        **_errors([each for each in problems(outcome) if not each.is_steady]),
     }
 
 
@@ -85,15 +116,20 @@ def _stream(result: StreamResult) -> dict[str, Any]:
     }
 
 
-def _errors(failures: Mapping[str, Failure]) -> dict[str, Any]:
-    if not failures:
+def _errors(found: Sequence[Problem]) -> dict[str, Any]:
+    if not found:
         return {}
-    first = next(iter(failures.values()))
     each = [
-        {"installation": name, "exit": failure.exit_code, "error": failure.message, "hint": failure.hint}
-        for name, failure in failures.items()
+        {
+            "installation": problem.installation,
+            "streams": list(problem.streams),
+            "exit": problem.failure.exit_code,
+            "error": problem.failure.message,
+            "hint": problem.failure.hint,
+        }
+        for problem in found
     ]
-    return {"error": first.message, "hint": first.hint, "errors": each}
+    return {"error": found[0].sentence, "hint": found[0].failure.hint, "errors": each}
 
 
 def text(outcome: Outcome) -> list[Part]:

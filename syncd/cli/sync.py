@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from syncd.cli.command import Command
-from syncd.cli.result import Outcome, document, outcome, text
+from syncd.cli.result import Outcome, Problem, document, outcome, problems, text
 from syncd.cli.session import NOTHING_YET, Session, pass_session
 from syncd.cli.signals import run
 from syncd.cli.text import write_error
@@ -76,12 +76,20 @@ def _work(session: Session, asked: Asked) -> int:
     url = main.prepare_database(settings)
     ended = run(_rounds(session, settings, url, asked))
     session.answer(document(ended), *text(ended))
-    for failure in ended.failures.values():
-        if not session.json:
-            write_error(failure.message, failure.hint)
+    for problem in problems(ended):
+        _tell(session, problem)
     if not ended.rounds and not ended.failures:
         session.note(NOTHING_YET)
     return ended.exit_code
+
+
+def _tell(session: Session, problem: Problem) -> None:
+    if session.json:
+        return
+    if problem.is_steady:
+        session.note(f"skipped: {problem.sentence}", *([f"hint: {hint}"] if (hint := problem.failure.hint) else []))
+    else:
+        write_error(problem.sentence, problem.failure.hint)
 
 
 async def _rounds(session: Session, settings: Settings, url: str, asked: Asked) -> Outcome:

@@ -28,6 +28,7 @@ class StreamResult:
     request_id: UUID | None = None
     error_code: str | None = None
     exit_code: int = 0  # what the failure alone would end a command with
+    hint: str | None = None  # what a person may do about it; told once, not stored
 
 
 @dataclass(frozen=True, slots=True)

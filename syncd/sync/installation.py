@@ -58,7 +58,7 @@ async def _try_stream(
     if refusal is not None:
         return _failed(stream, "failed", refusal), refusal
     if stream.scope not in run.installation.scopes:
-        return StreamResult(stream.name, "skipped", f"scope_missing: {stream.scope} was not granted"), None
+        return _skipped(stream), None
     try:
         await _with_restarts(stream, api, run)
     except ScopeMissing as error:
@@ -100,10 +100,24 @@ async def _end(result: StreamResult, run: Run) -> StreamResult:
     run.requests.settle(requests)
     tell = log.info if ended.status in ("certified", "skipped") else log.warning
     tell("stream_ended", status=ended.status, reason=ended.reason, pages=ended.pages, rows=ended.counts.seen)
-    return replace(ended, exit_code=result.exit_code)
+    return replace(ended, exit_code=result.exit_code, hint=result.hint)
+
+
+def _skipped(stream: Stream) -> StreamResult:
+    return StreamResult(
+        stream.name,
+        "skipped",
+        f"scope_missing: {stream.scope} was not granted",
+        hint="if it is wanted, have the event connected again with that scope, and add the new credentials",
+    )
 
 
 def _failed(stream: Stream, status: str, error: SyncdError) -> StreamResult:
     return StreamResult(
-        stream.name, status, str(error), error_code=getattr(error, "code", None), exit_code=error.exit_code
+        stream.name,
+        status,
+        str(error),
+        error_code=getattr(error, "code", None),
+        exit_code=error.exit_code,
+        hint=error.hint,
     )
