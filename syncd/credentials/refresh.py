@@ -117,7 +117,9 @@ class TokenManager:
         try:
             return await self.endpoint.refresh(refresh_token)
         except Transient as error:
-            raise RefreshFailed(f"the token endpoint gave no answer: {error}", code=error.code) from error
+            raise RefreshFailed(
+                f"the access token could not be renewed: {error}", code=error.code, hint=error.hint
+            ) from error
 
     def _life(self, tokens: Tokens) -> timedelta:
         return tokens.access_expires_at - self.clock.now()

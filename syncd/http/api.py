@@ -14,6 +14,7 @@ import httpx
 from syncd.clock import Clock
 from syncd.errors import ApiError, ContractBreach, RateLimited, Transient
 from syncd.http.client import exchange
+from syncd.http.unreached import host_of
 from syncd.logs import get_logger
 from syncd.model import AccessTokens, Budget, Dialect, RequestLog, RequestRecord
 from syncd.wire.rate_limit import read_headroom
@@ -94,7 +95,9 @@ class HttpApi:
             },
         )
         received = await exchange(self.client, request)
-        return Reply(str(record.request_id), received.status, received.headers, received.body, self.clock.now())
+        return Reply(
+            str(record.request_id), received.status, received.headers, received.body, self.clock.now(), host_of(request)
+        )
 
     def _path(self, endpoint: str) -> str:
         """An id is data: quoted whole, it cannot leave its place in the path (docs/faults.md 116)."""
@@ -110,7 +113,9 @@ class HttpApi:
             raise self.dialect.classify(reply)
         if reply.media_type != self.dialect.media_type:
             raise ContractBreach(
-                f"the reply is {reply.media_type or 'untyped'!r}, not what was asked for", code="media_type"
+                f"{reply.host} answered with {reply.media_type or 'something untyped'}, not with what was asked for",
+                code="media_type",
+                hint="is that the API's host? Compare the installation's API address with the documentation",
             )
 
     def _echo(self, reply: Reply) -> str | None:

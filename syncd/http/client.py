@@ -18,6 +18,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from syncd import __version__
 from syncd.errors import ContractBreach, Transient
+from syncd.http.unreached import host_of, proxy_wants_login, unreached
 
 # The API caps a reply at 2 MB (contracts/revento.md §10); twice that is no longer its reply.
 MAX_BODY_BYTES = 4_000_000
@@ -68,18 +69,18 @@ async def open_client(*, proxy: str | None = None) -> AsyncIterator[httpx.AsyncC
 async def exchange(client: httpx.AsyncClient, request: httpx.Request) -> Exchange:
     """Send one request and read its whole reply within the deadline.
 
-    Raises Transient when no whole reply came, ContractBreach when it is larger than any reply may be. The
-    translated error names no URL and no header: either may hold a secret.
+    Raises Transient when no whole reply came, ContractBreach when it is larger than any reply may be, ConfigError when
+    the proxy asks who we are. The translated error names no URL and no header: either may hold a secret.
     """
     try:
         async with asyncio.timeout(TOTAL_DEADLINE_S):
             return await _send(client, request)
     except TimeoutError as error:
-        raise Transient(f"no whole reply within {TOTAL_DEADLINE_S:.0f} s", code="timeout") from error
-    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        raise Transient(f"no connection to {request.url.netloc.decode()}", code="connection") from error
+        raise Transient(
+            f"no whole reply from {host_of(request)} within {TOTAL_DEADLINE_S:.0f} s", code="timeout"
+        ) from error
     except (httpx.HTTPError, aiohttp.ClientError) as error:  # the transport lets some of aiohttp's own through
-        raise Transient(f"the connection failed ({type(error).__name__})", code="connection") from error
+        raise unreached(error, request) from error
 
 
 async def _send(client: httpx.AsyncClient, request: httpx.Request) -> Exchange:
@@ -88,6 +89,8 @@ async def _send(client: httpx.AsyncClient, request: httpx.Request) -> Exchange:
         body = await _read(response)
     finally:
         await response.aclose()
+    if response.status_code == 407:
+        raise proxy_wants_login()
     return Exchange(response.status_code, {k.lower(): v for k, v in response.headers.items()}, body)
 
 

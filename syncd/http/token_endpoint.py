@@ -10,6 +10,7 @@ import msgspec
 from syncd.clock import Clock
 from syncd.errors import ApiError, ConfigError, TokenRefused, Transient
 from syncd.http.client import Exchange, exchange
+from syncd.http.unreached import host_of
 from syncd.wire.reply import read_error_code
 from syncd.wire.tokens import TokenResponse, Tokens, read_tokens
 
@@ -47,29 +48,33 @@ class HttpTokenEndpoint:
         request = self.client.build_request("POST", f"{self.auth_url}/oauth/token", data=form)
         reply = await exchange(self.client, request)
         if reply.status != 200:
-            raise _refusal(reply)
-        return read_tokens(_decode(reply.body), refresh_token, now=self.clock.now())
+            raise _refusal(reply, host_of(request))
+        return read_tokens(_decode(reply.body, host_of(request)), refresh_token, now=self.clock.now())
 
 
-def _decode(body: bytes) -> TokenResponse:
+def _decode(body: bytes, host: str) -> TokenResponse:
     try:
         return msgspec.json.decode(body, type=TokenResponse)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise Transient("the token endpoint's reply cannot be read", code="token_reply") from error
+        raise Transient(
+            f"what {host} answered is no token reply",
+            code="token_reply",
+            hint="is revento.auth_url, or the installation's, the authorization server's address?",
+        ) from error
 
 
-def _refusal(reply: Exchange) -> ApiError | ConfigError:
+def _refusal(reply: Exchange, host: str) -> ApiError | ConfigError:
     code = read_error_code(reply.body)
     if code == "invalid_client":
         return ConfigError(
-            "the token endpoint refused revento.client_id and client_secret",
+            "the token endpoint refused revento.client_id or revento.client_secret",
             hint="compare them with the developer console; after a rotation the old secret may be dead",
         )
     if code in _DEAD_GRANT:
         return TokenRefused(f"the token endpoint answered {code}", status=reply.status, code=code)
     if 400 <= reply.status < 500 and reply.status not in (408, 429):
         return ConfigError(
-            f"the token endpoint answered {code or f'HTTP {reply.status}'}, which is no word on the grant",
+            f"the token endpoint at {host} answered {code or f'HTTP {reply.status}'}, which is no word on the grant",
             hint="is revento.auth_url right, and does nothing stand between?",
         )
-    return Transient(f"the token endpoint answered {reply.status}", status=reply.status, code=code)
+    return Transient(f"the token endpoint at {host} answered {reply.status}", status=reply.status, code=code)

@@ -20,13 +20,17 @@ _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One HTTP reply, whole: header names in lower case, the body decoded from its transfer and content codings."""
+    """One HTTP reply, whole: header names in lower case, the body decoded from its transfer and content codings.
+
+    `host` is the host and port that were asked, for a person to read.
+    """
 
     request_id: str
     status: int
     headers: Mapping[str, str]
     body: bytes
     received_at: datetime
+    host: str = ""
 
     @property
     def media_type(self) -> str:

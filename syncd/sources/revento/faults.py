@@ -81,7 +81,7 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 def classify(reply: Reply) -> ApiError:
     """The error that a reply other than 200 stands for, with the API's code, our request id and any wait it names."""
     code = read_error_code(reply.body)
-    meaning = _BY_CODE.get(code or "") or _by_status(reply.status, code)
+    meaning = _BY_CODE.get(code or "") or _by_status(reply, code)
     return meaning.reaction(
         f"{meaning.message} ({code or f'HTTP {reply.status}'})",
         status=reply.status,
@@ -102,7 +102,9 @@ def breach(reply: Reply, what: str) -> ContractBreach:
     )
 
 
-def _by_status(status: int, code: str | None) -> _Meaning:
-    reaction = Transient if status >= 500 else _BY_STATUS.get(status, ContractBreach)
-    known = "an unknown error code" if code else "no error code"
-    return _Meaning(reaction, f"Revento answered HTTP {status} with {known}")
+def _by_status(reply: Reply, code: str | None) -> _Meaning:
+    """A reply without a code of the API's own comes from a proxy on the way, or from another host than the API's."""
+    reaction = Transient if reply.status >= 500 else _BY_STATUS.get(reply.status, ContractBreach)
+    who, known = reply.host or "Revento", "an unknown error code" if code else "no error code of Revento's"
+    hint = None if code else f"is the API at {who}? Compare the installation's API address with the documentation"
+    return _Meaning(reaction, f"{who} answered with {known}", hint)
