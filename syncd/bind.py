@@ -6,6 +6,7 @@ file through here too, so that there is one truth.
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,14 +36,17 @@ def read_toml(file: Path | None) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(
-            f"{file}: cannot be read: {error.strerror}",
-            hint=f"correct --config or {CONFIG_VARIABLE}, or the file's permissions",
-        ) from error
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}", hint=_unreadable(error)) from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: is not UTF-8 text (byte {error.start})", hint="save the file as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file}: is not valid TOML: {error}", hint="correct that line; text needs quotes") from error
+
+
+def _unreadable(error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return "let this account read the file and enter the folders above it"
+    return f"give the path of a file in --config or {CONFIG_VARIABLE}"
 
 
 def parse_bind(text: str) -> tuple[str, int]:
@@ -71,3 +75,8 @@ def _checked(text: object, where: str) -> tuple[str, int]:
         return parse_bind(text if isinstance(text, str) else "")
     except ValueError as error:
         raise ConfigError(f"{where}: {error}", hint=f"write it as {DEFAULT_BIND}") from error
+
+
+def reason_of(error: OSError) -> str:
+    """Why an address cannot be had, without the address, which asyncio and socket write into the reason."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or "no such address"

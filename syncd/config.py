@@ -191,10 +191,20 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
     except ValidationError as error:
         raise ConfigError(
             "\n".join(_sentence(problem, origins, file) for problem in error.errors(include_input=False)),
-            hint="docs/interface.md lists every key; `syncd config show` prints what is in force",
+            hint="docs/interface.md says of every key what it may be",
         ) from error
     settings._source_path, settings._origins = file, origins
+    _require_way_past_pooler(settings)
     return settings
+
+
+def _require_way_past_pooler(settings: Settings) -> None:
+    """Migrations need a session of their own, which a transaction pooler does not give."""
+    if settings.database.pooler == "transaction" and settings.database.direct_url is None:
+        raise ConfigError(
+            'database.pooler is "transaction", and database.direct_url is not set: migrations cannot pass a pooler',
+            hint=f"set {variable('database.direct_url')} to the address of PostgreSQL itself, past the pooler",
+        )
 
 
 def shown(settings: Settings) -> list[tuple[str, str, str]]:

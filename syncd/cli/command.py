@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import click
 
 from syncd.cli.session import Session
+from syncd.errors import ConfigError
 
 
 def _remember_json(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
@@ -47,6 +49,17 @@ class Command(click.Command):
         _write_example(self.example, formatter)
 
 
+def _did_you_mean(group: click.Group, context: click.Context, name: str) -> str:
+    """The nearest command of the group, else the one of that name in a group below it, else where to look."""
+    path, known = context.command_path, group.list_commands(context)
+    near = [f"`{path} {each}`" for each in difflib.get_close_matches(name, known, n=2)]
+    for inner_name in known if not near else ():
+        inner = group.get_command(context, inner_name)
+        if isinstance(inner, click.Group) and inner.get_command(context, name) is not None:
+            near.append(f"`{path} {inner_name} {name}`")
+    return f"did you mean {' or '.join(near)}?" if near else f"`{path} --help` lists the commands"
+
+
 class Group(click.Group):
     """A group with an example, of commands with one."""
 
@@ -60,6 +73,15 @@ class Group(click.Group):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the example."""
         _write_example(self.example, formatter)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is meant. Raises ConfigError with the nearest one."""
+        name = args[0]
+        if not ctx.resilient_parsing and not name.startswith("-") and self.get_command(ctx, name) is None:
+            raise ConfigError(f"No such command '{name}'", hint=_did_you_mean(self, ctx, name))
+        return super().resolve_command(ctx, args)
 
 
 class LazyGroup(Group):

@@ -130,7 +130,7 @@ def add(session: Session, /, file: IO[bytes], no_check: bool, **options: str) ->
     _require_known(asked.source, SOURCES)
     _require_zone(asked.timezone)
     document = _document(session, file)
-    credentials = read_credentials(document, now=datetime.now(UTC))
+    credentials = read_credentials(document, now=datetime.now(UTC), name=_named(file))
     installation = described(asked, credentials, settings)
     url = main.prepare_database(settings)
 
@@ -143,6 +143,10 @@ def add(session: Session, /, file: IO[bytes], no_check: bool, **options: str) ->
     session.note(f"added; next: `syncd sync {added.name}`, or `syncd serve` to keep it in step")
     if settings.security.encryption_keys is None:
         session.note(f"its tokens open with the keys in {main.own_keys_path(settings)} only: keep a copy")
+
+
+def _named(file: IO[bytes]) -> str:
+    return "standard input" if file.name == "<stdin>" else file.name
 
 
 def _document(session: Session, file: IO[bytes]) -> bytes:

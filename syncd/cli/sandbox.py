@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from syncd.bind import reason_of
 from syncd.cli.command import Command
 from syncd.cli.session import Session, pass_session
 from syncd.cli.signals import run
@@ -198,8 +199,10 @@ async def _serve(session: Session, settings: SandboxSettings) -> None:
             _introduce(session, running)
             await asyncio.Event().wait()
     except OSError as error:
+        ports = " and ".join(str(port) for port in (settings.port, settings.control_port) if port)
         raise ConfigError(
-            f"cannot listen: {error.strerror or error}", hint="choose another --port or --control-port"
+            f"cannot listen on port {ports} of {settings.host} ({reason_of(error)})",
+            hint="choose another --port or --control-port; 0 takes any free one",
         ) from error
 
 

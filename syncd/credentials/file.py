@@ -28,19 +28,34 @@ class _File(TokenResponse):
     obtained_at: datetime | None = None
 
 
-def read_credentials(document: bytes, *, now: datetime) -> Credentials:
-    """Read the file; `expires_in` counts from `obtained_at`, or else from now. Raises ConfigError; shows no secret."""
+def read_credentials(document: bytes, *, now: datetime, name: str = "the credentials") -> Credentials:
+    """Read the file; `expires_in` counts from `obtained_at`, or else from now. `name` is what messages call the file.
+
+    Raises ConfigError; shows no secret.
+    """
+    if not document.strip():
+        raise ConfigError(f"{name}: empty", hint=_FORM)
     try:
         file = msgspec.json.decode(document, type=_File)
         tokens = read_tokens(file, None, now=_zoned(file.obtained_at) or now)
-    except (msgspec.MsgspecError, UnicodeDecodeError, ApiError) as error:
-        raise ConfigError(f"the credentials cannot be read: {error}", hint=_FORM) from error
-    if not file.event_id or "/" in file.event_id:
-        raise ConfigError(
-            f"the credentials name no usable event: event_id is {file.event_id!r}",
-            hint="it must not be empty and must hold no slash",
-        )
+    except msgspec.ValidationError as error:  # names fields and types, never a value
+        raise ConfigError(f"{name}: {error}", hint=_FORM) from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{name}: not JSON ({error})", hint=_FORM) from error
+    except ApiError as error:
+        raise ConfigError(f"{name}: {error}", hint=_FORM) from error
+    _require_event(file.event_id, name)
     return Credentials(file.event_id, file.organization_id, tokens)
+
+
+def _require_event(event_id: str, name: str) -> None:
+    if not event_id:
+        raise ConfigError(f"{name}: event_id is missing", hint=_FORM)
+    if "/" in event_id:
+        raise ConfigError(
+            f"{name}: event_id {event_id!r} holds a slash, and is none of Revento's ids",
+            hint="copy the event's id alone, as the token reply gives it, not its address",
+        )
 
 
 def _zoned(stamp: datetime | None) -> datetime | None:

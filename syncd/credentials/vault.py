@@ -7,7 +7,6 @@ encrypts, every key decrypts.
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 from collections.abc import Mapping
 
@@ -56,23 +55,23 @@ def new_key() -> str:
     return f"k{os.urandom(3).hex()}:{base64.b64encode(os.urandom(KEY_BYTES)).decode()}"
 
 
-def parse_keys(text: str) -> dict[str, bytes]:
-    """Read `id:base64,id:base64`. Raises ConfigError; the message shows no key."""
-    keys = dict(_parse_key(number, part) for number, part in enumerate(text.split(","), start=1))
+def parse_keys(text: str, name: str = "security.encryption_keys") -> dict[str, bytes]:
+    """Read `id:base64,id:base64` that stands in `name`. Raises ConfigError; the message shows no key."""
+    keys = dict(_parse_key(number, part, name) for number, part in enumerate(text.split(","), start=1))
     if len(keys) != text.count(",") + 1:
-        raise ConfigError("security.encryption_keys names the same key id twice", hint="give each key an id of its own")
+        raise ConfigError(f"{name} names the same key id twice", hint="give each key an id of its own")
     return keys
 
 
-def _parse_key(number: int, part: str) -> tuple[str, bytes]:
+def _parse_key(number: int, part: str, name: str) -> tuple[str, bytes]:
     key_id, _, encoded = part.strip().partition(":")
     try:
         key = base64.b64decode(encoded, validate=True)
-    except binascii.Error:
+    except ValueError:  # not base64, or not even ASCII
         key = b""
     if not key_id or len(key_id.encode()) > 255 or len(key) != KEY_BYTES:
         raise ConfigError(
-            f"key number {number} of security.encryption_keys is not `id:base64 of {KEY_BYTES} bytes`",
+            f"key number {number} of {name} is not `id:base64 of {KEY_BYTES} bytes`",
             hint='make one with: echo "k1:$(head -c 32 /dev/urandom | base64)"',
         )
     return key_id, key

@@ -1,4 +1,4 @@
-"""Why a request got no reply, in a person's words: which host, and what to look at. Never a URL, which may hold a secret."""
+"""Why a request got no reply, in a person's words: which host, and what to look at. No URL: it may hold a secret."""
 
 from __future__ import annotations
 

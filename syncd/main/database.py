@@ -68,7 +68,10 @@ def open_vault(settings: Settings) -> Vault:
             "security.encryption_keys is not set, and credentials are stored only encrypted",
             hint='set SYNCD_SECURITY__ENCRYPTION_KEYS="k1:$(head -c 32 /dev/urandom | base64)", and keep it safe',
         )
-    return KeyRing(parse_keys(configured or _own_keys(own_keys_path(settings))))
+    if configured is not None:
+        return KeyRing(parse_keys(configured))
+    own = own_keys_path(settings)
+    return KeyRing(parse_keys(_own_keys(own), name=str(own)))
 
 
 def own_keys_path(settings: Settings) -> Path:
@@ -86,7 +89,7 @@ def _own_keys(path: Path) -> str:
             with suppress(FileExistsError):
                 path.hardlink_to(fresh.name)
                 log.info("encryption_keys_made", path=str(path))
-    return path.read_text(encoding="ascii").strip()
+    return path.read_text(encoding="ascii", errors="replace").strip()
 
 
 def secret(value: SecretStr | None) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import timedelta
 from typing import Any
@@ -21,6 +22,8 @@ from syncd.wire.tokens import Tokens, fingerprint
 # A suspension lasts hours or days, and the listing that tells of it has a small budget (contracts/revento.md §8).
 ASK_SUSPENDED_EVERY_S = 900.0
 
+# Names in a hint; there may be thousands.
+_SHOWN = 5
 _COLUMNS = [installations.columns[field.name] for field in fields(Installation)]
 
 
@@ -51,9 +54,30 @@ async def find_installation(database: Database, name: str) -> Installation:
     matches = [one for one in everyone if one.name == name] or ending
     if len(matches) == 1:
         return matches[0]
-    known = ", ".join(one.name for one in (matches or everyone)) or "none yet"
-    what = "ambiguous" if matches else "unknown"
-    raise ConfigError(f"installation {name!r} is {what}", hint=f"known installations: {known}")
+    if matches:
+        raise ConfigError(
+            f"installation {name!r} is ambiguous: {len(matches)} names end with it",
+            hint=f"give more of the name: {_some(one.name for one in matches)}",
+        )
+    raise _unknown(name, [one.name for one in everyone])
+
+
+def _unknown(name: str, known: list[str]) -> ConfigError:
+    near = difflib.get_close_matches(name, known, n=3) or difflib.get_close_matches(
+        name, [each.rpartition("/")[2] for each in known], n=3
+    )
+    if near:
+        hint = f"did you mean {' or '.join(near)}?"
+    else:
+        hint = f"known installations: {_some(known)}" if known else "add one: `syncd installations add --help`"
+    return ConfigError(f"installation {name!r} is unknown", hint=hint)
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first few, and how many more there are."""
+    every = list(names)
+    more = len(every) - _SHOWN
+    return ", ".join(every[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 async def set_state(

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from syncd.bind import reason_of
 from syncd.errors import ConfigError
 
 
@@ -41,6 +42,6 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise ConfigError(
-            f"http.bind: cannot listen on {host}:{port} ({error.strerror})",
+            f"http.bind: cannot listen on {host}:{port} ({reason_of(error)})",
             hint="is another `syncd serve` running? set SYNCD_HTTP__BIND to a free address",
         ) from error

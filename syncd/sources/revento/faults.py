@@ -52,12 +52,20 @@ _BY_CODE: Mapping[str, _Meaning] = {
     "insufficient_scope": _Meaning(
         ScopeMissing, "the token lacks the scope that this listing needs", _CONNECT_AGAIN + " and grant it"
     ),
-    "event_not_authorized": _Meaning(TokenRefused, "the token belongs to another event", _CONNECT_AGAIN),
+    "event_not_authorized": _Meaning(
+        TokenRefused,
+        "the token belongs to another event",
+        "give the token reply whole, with the event_id that came with it, or " + _CONNECT_AGAIN,
+    ),
     "user_token_required": _Meaning(
-        TokenRefused, "an installation token was used where a participant's token is needed", _CONNECT_AGAIN
+        TokenRefused,
+        "an installation token was used where a participant's token is needed",
+        "give the token reply that a participant's consent brought, not an organizer's",
     ),
     "installation_token_required": _Meaning(
-        TokenRefused, "a participant's token was used where an installation token is needed", _CONNECT_AGAIN
+        TokenRefused,
+        "a participant's token was used where an installation token is needed",
+        "give the token reply that an organizer's consent to the event brought, not a participant's",
     ),
     "resource_not_found": _Meaning(NotFound, "Revento has no such resource"),
     "payload_too_large": _Meaning(PageTooLarge, "the reply would be larger than the API's 2 MB"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from syncd.errors import DatabaseError
 from syncd.store.embedded.account import Account, require_entry, run_as, server_account
 from syncd.store.embedded.binaries import Installation, choose, copied, data_major, installed
 from syncd.store.embedded.cluster import make_data_dir, server_environment
-from syncd.store.embedded.layout import LOOPBACK, Layout, write_whole
+from syncd.store.embedded.layout import LOOPBACK, Layout, full_disk, write_whole
 from syncd.store.embedded.locks import ticks
 from syncd.store.embedded.running import Server, answering, quoted_log
 
@@ -60,7 +61,12 @@ def _launch_on_free_port(
             _let_go(process)
         if _is_free(port):
             break
-    raise DatabaseError(f"PostgreSQL did not start. {quoted_log(layout, log_start)}")
+    said = quoted_log(layout, log_start)
+    is_full = os.strerror(errno.ENOSPC) in said
+    raise DatabaseError(
+        f"PostgreSQL did not start. {said}",
+        hint=full_disk(layout.home) if is_full else "correct what it says, and repeat",
+    )
 
 
 def _fixed_settings(port: int) -> dict[str, str]:

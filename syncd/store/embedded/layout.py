@@ -50,10 +50,15 @@ def disk_errors(home: Path) -> Iterator[None]:
     except OSError as error:
         message = f"cannot use {os.fsdecode(error.filename2 or error.filename or home)}: {error.strerror or error}"
         if error.errno in _FULL:
-            raise DatabaseError(message, hint=f"free space on the disk of {home}") from error
+            raise DatabaseError(message, hint=full_disk(home)) from error
         raise ConfigError(
             message, hint=f"run as the user who owns {home}, or set database.data_dir to a folder you can write"
         ) from error
+
+
+def full_disk(home: Path) -> str:
+    """What to do about a disk that has no room left."""
+    return f"free space on the disk of {home}, then repeat: what was stored is intact"
 
 
 @dataclass(frozen=True, slots=True)
