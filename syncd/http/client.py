@@ -7,6 +7,7 @@ requests, its timeouts are per read, it accepts a gzip body that was cut, and it
 from __future__ import annotations
 
 import asyncio
+import base64
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -39,19 +40,27 @@ class Exchange:
 
 
 class _OneAttempt(AiohttpTransport):
-    """Sends each request once: aiohttp itself repeats a GET whose connection broke, unpaced and unrecorded."""
+    """Sends each request once: aiohttp itself repeats a GET whose connection broke, unpaced and unrecorded.
+
+    The proxy is told who we are however the request passes it.
+    """
 
     def get_client(self) -> aiohttp.ClientSession:
         session: aiohttp.ClientSession = super().get_client()
         session._retry_connection = False
         return session
 
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self.proxy and request.url.scheme == "http":  # aiohttp gives the proxy's own headers to tunnels only
+            request.headers.update(self.proxy.headers)
+        return await super().handle_async_request(request)
+
 
 @asynccontextmanager
 async def open_client(*, proxy: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
     """A client that follows no redirect and obeys no environment; closed on exit."""
     transport = _OneAttempt(
-        proxy=httpx.Proxy(proxy) if proxy else None,
+        proxy=_proxy(proxy) if proxy else None,
         trust_env=False,
         limits=httpx.Limits(max_connections=None, keepalive_expiry=30.0),
     )
@@ -64,6 +73,15 @@ async def open_client(*, proxy: str | None = None) -> AsyncIterator[httpx.AsyncC
     )
     async with client:
         yield client
+
+
+def _proxy(url: str) -> httpx.Proxy:
+    """The proxy, with its user and password as a header: aiohttp is about to drop every other way to give them."""
+    given = httpx.Proxy(url)
+    if given.raw_auth is None:
+        return given
+    login = base64.b64encode(b":".join(given.raw_auth)).decode()
+    return httpx.Proxy(given.url, headers={"Proxy-Authorization": f"Basic {login}"})
 
 
 async def exchange(client: httpx.AsyncClient, request: httpx.Request) -> Exchange:

@@ -27,10 +27,10 @@ def unreached(error: Exception, request: httpx.Request) -> SyncdError:
                 f"no TLS connection with {host_of(request)}",
                 "does that port speak https, with a certificate that a known authority has signed?",
             )
-        case aiohttp.ClientConnectorDNSError(host=host):
-            return _transient(f"there is no host {_named(host, request)}", _ADDRESS)
+        case aiohttp.ClientConnectorDNSError(host=host, port=port):
+            return _transient(f"there is no host {host}{_of_proxy(host, port, request)}", _ADDRESS)
         case aiohttp.ClientConnectorError(host=host, port=port):
-            return _transient(f"no connection to {_named(f'{host}:{port}', request)}", _ADDRESS)
+            return _transient(f"no connection to {host}:{port}{_of_proxy(host, port, request)}", _ADDRESS)
         case aiohttp.ConnectionTimeoutError():
             return _transient(f"no connection to {host_of(request)} in time", _ADDRESS)
     return _transient(f"the connection failed ({type(error).__name__})", None)
@@ -40,14 +40,15 @@ def proxy_wants_login() -> ConfigError:
     """The error for a proxy that lets nobody through without a name."""
     return ConfigError(
         "the proxy of http.proxy asks for a user and a password (HTTP 407)",
-        hint="set http.proxy to http://user:password@host:port",
+        hint="write user and password into http.proxy, before its host and with an @ behind them",
     )
 
 
-def _named(reached_for: str, request: httpx.Request) -> str:
-    """Whom we tried to reach: where that is not the host of the request, it is the proxy."""
-    own = request.url.host
-    return reached_for if reached_for.partition(":")[0] == own else f"the proxy {reached_for}"
+def _of_proxy(host: str, port: int | None, request: httpx.Request) -> str:
+    """Whom we tried to reach: where that is not where the request goes to, it is the proxy."""
+    url = request.url
+    goes_to = (url.host, url.port or (443 if url.scheme == "https" else 80))
+    return "" if (host, port) == goes_to else ", the proxy of http.proxy"
 
 
 def _transient(message: str, hint: str | None) -> Transient:

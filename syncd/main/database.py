@@ -66,7 +66,8 @@ def open_vault(settings: Settings) -> Vault:
     if configured is None and settings.database.url is not None:
         raise ConfigError(
             "security.encryption_keys is not set, and credentials are stored only encrypted",
-            hint='set SYNCD_SECURITY__ENCRYPTION_KEYS="k1:$(head -c 32 /dev/urandom | base64)", and keep it safe',
+            hint="set SYNCD_SECURITY__ENCRYPTION_KEYS to what this prints, and keep it safe: "
+            'echo "k1:$(head -c 32 /dev/urandom | base64)"',
         )
     if configured is not None:
         return KeyRing(parse_keys(configured))

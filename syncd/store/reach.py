@@ -80,7 +80,8 @@ def require_readable(url: str) -> None:
         conninfo_to_dict(url)
     except psycopg.ProgrammingError:  # its text quotes the part that it could not read
         raise ConfigError(
-            "database.url cannot be read", hint=f"it is postgresql://user:password@host/name; {_QUOTING}"
+            "database.url cannot be read",
+            hint=f"it looks like postgresql://host/name, with user and password before the host; {_QUOTING}",
         ) from None
 
 

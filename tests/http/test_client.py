@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import datetime
 import gzip
 import ssl
 import tracemalloc
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -282,6 +284,16 @@ async def test_the_proxy_of_the_settings_is_used(server: RawServer) -> None:
     async with open_client(proxy=server.url) as client:
         assert (await get(client, "http://api.revento.example/api/v1/events/evt_1")).body == BODY
     assert server.requests[0].startswith(b"GET http://api.revento.example/api/v1/events/evt_1 ")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_the_proxy_is_told_who_we_are(server: RawServer, scheme: str) -> None:
+    server.reply(b"", status="502 Bad Gateway")
+    async with open_client(proxy=server.url.replace("://", "://me:p%40ss@")) as client:
+        with suppress(Transient):
+            await get(client, f"{scheme}://api.revento.example/x")
+    login = base64.b64encode(b"me:p@ss")
+    assert b"proxy-authorization: basic " + login.lower() in server.requests[0].lower()
 
 
 @pytest.mark.fault(2)
