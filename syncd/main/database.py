@@ -61,7 +61,10 @@ def prepare_database(settings: Settings) -> str:
 
 
 def open_vault(settings: Settings) -> Vault:
-    """The vault under the configured keys; beside an embedded database they are made on first use."""
+    """The vault under the configured keys; beside an embedded database they are made on first use.
+
+    Raises ConfigError for keys that are missing, malformed or unreadable, DatabaseError when the disk has no room.
+    """
     configured = secret(settings.security.encryption_keys)
     if configured is None and settings.database.url is not None:
         raise ConfigError(
@@ -72,7 +75,8 @@ def open_vault(settings: Settings) -> Vault:
     if configured is not None:
         return KeyRing(parse_keys(configured))
     own = own_keys_path(settings)
-    return KeyRing(parse_keys(_own_keys(own), name=str(own)))
+    with embedded.disk_errors(own.parent):
+        return KeyRing(parse_keys(_own_keys(own), name=str(own)))
 
 
 def own_keys_path(settings: Settings) -> Path:
@@ -83,9 +87,9 @@ def own_keys_path(settings: Settings) -> Path:
 def _own_keys(path: Path) -> str:
     """Keys made on first use, readable by this account alone. The file appears whole; of two at once the first wins."""
     if not path.exists():
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="ascii") as fresh:  # 0600
-            fresh.write(new_key())
-            fresh.flush()
+        # 0600; without a buffer, which on a full disk would be written once more when the file is closed
+        with tempfile.NamedTemporaryFile("wb", dir=path.parent, buffering=0) as fresh:
+            fresh.write(new_key().encode("ascii"))
             os.fsync(fresh.fileno())
             with suppress(FileExistsError):
                 path.hardlink_to(fresh.name)

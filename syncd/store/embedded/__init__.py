@@ -5,8 +5,8 @@ Blocking functions: call them before the event loop runs, or in a thread. Only b
 """
 
 from syncd.store.embedded.binaries import psql_path
-from syncd.store.embedded.layout import default_home
+from syncd.store.embedded.layout import default_home, disk_errors
 from syncd.store.embedded.running import Server
 from syncd.store.embedded.server import start, status, stop
 
-__all__ = ["Server", "default_home", "psql_path", "start", "status", "stop"]
+__all__ = ["Server", "default_home", "disk_errors", "psql_path", "start", "status", "stop"]

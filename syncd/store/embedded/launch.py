@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import socket
 import subprocess
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ from syncd.store.embedded.running import Server, answering, quoted_log
 
 START_TIMEOUT_S = 60.0
 PORT_ATTEMPTS = 5
+# With less a server can neither note its process nor begin a new piece of its log.
+NEEDED_BYTES = 1_000_000
 
 
 def launch(layout: Layout, options: Mapping[str, str], *, lock: int, alive: int) -> Server:
@@ -61,12 +64,14 @@ def _launch_on_free_port(
             _let_go(process)
         if _is_free(port):
             break
-    said = quoted_log(layout, log_start)
-    is_full = os.strerror(errno.ENOSPC) in said
-    raise DatabaseError(
-        f"PostgreSQL did not start. {said}",
-        hint=full_disk(layout.home) if is_full else "correct what it says, and repeat",
-    )
+    raise _not_started(layout, quoted_log(layout, log_start))
+
+
+def _not_started(layout: Layout, said: str) -> DatabaseError:
+    is_full = os.strerror(errno.ENOSPC) in said or shutil.disk_usage(layout.home).free < NEEDED_BYTES
+    if is_full:
+        return DatabaseError(f"PostgreSQL did not start, its disk is full. {said}", hint=full_disk(layout.home))
+    return DatabaseError(f"PostgreSQL did not start. {said}", hint="correct what it says, and repeat")
 
 
 def _fixed_settings(port: int) -> dict[str, str]:

@@ -6,19 +6,57 @@ import os
 import subprocess
 from pathlib import Path
 
+from syncd.store import embedded
 from syncd.store.embedded.account import server_account
 from syncd.store.embedded.binaries import installed
 from syncd.store.embedded.cluster import make_data_dir
 from syncd.store.embedded.layout import Layout
 from syncd.store.embedded.locks import exclusive
-from tests.cli.mistakes.scene import Scene
+from tests.cli.mistakes.database import fill
+from tests.cli.mistakes.scene import CANARY, Scene
 from tests.cli.mistakes.table import Mistake, Theme
-from tests.postgres import homes_folder
+from tests.postgres import FAST, homes_folder
 
 
 def small_disk(scene: Scene) -> None:
     if not scene.heard:
         scene.set(DATABASE__DATA_DIR=str(scene.mount("disk", "size=1m,mode=711") / "home"))
+
+
+def start_on_small_disk(scene: Scene) -> Path:
+    """Start the server on a disk with room for little more, and return that disk."""
+    disk = scene.mount("disk", "size=120m,mode=711")
+    scene.set(DATABASE__DATA_DIR=str(disk / "home"))
+    embedded.start(disk / "home", options=FAST)
+    scene.stack.callback(embedded.stop, disk / "home")
+    return disk
+
+
+def filled_disk(scene: Scene) -> None:
+    """The server's disk is filled up by others while it runs; then it stops."""
+    if scene.heard:
+        return
+    disk = start_on_small_disk(scene)
+    fill(disk / "junk")
+    embedded.stop(disk / "home")
+
+
+def no_room_for_keys(scene: Scene) -> None:
+    """The disk is full when the first installation is added."""
+    if scene.heard:
+        return
+    scene.set(REVENTO__API_URL="http://127.0.0.1:1", REVENTO__AUTH_URL="http://127.0.0.1:1")
+    scene.write("token.json", f'{{"access_token": "{CANARY}", "event_id": "evt_1"}}')
+    disk = start_on_small_disk(scene)
+    assert scene.run("status").exit_code == 0
+    fill(disk / "junk")
+
+
+def starts_again(scene: Scene) -> None:
+    """With room on the disk it does."""
+    home = Path(os.environ["SYNCD_DATABASE__DATA_DIR"])
+    home.with_name("junk").unlink()
+    assert scene.run("status").exit_code == 0
 
 
 def read_only_disk(scene: Scene) -> None:
@@ -76,6 +114,26 @@ THEME = Theme(
             1,
             "The disk of `database.data_dir` has no room for the server and its data.",
             small_disk,
+        ),
+        Mistake(
+            "Its disk is full when it starts",
+            "syncd status",
+            "PostgreSQL did not start, its disk is full. ‹the end of its log›",
+            "free space on the disk of ‹data directory›, then repeat: what was stored is intact",
+            1,
+            "Others have filled the disk. The server takes up its work where it stood.",
+            filled_disk,
+            starts_again,
+        ),
+        Mistake(
+            "No room for the keys that are made on first use",
+            "syncd installations add revento --credentials token.json",
+            "cannot use ‹file›: No space left on device",
+            "free space on the disk of ‹data directory›, then repeat: what was stored is intact",
+            1,
+            "The keys that encrypt the credentials are written before the credentials: without them nothing is stored.",
+            no_room_for_keys,
+            starts_again,
         ),
         Mistake(
             "Its folder is read-only",
