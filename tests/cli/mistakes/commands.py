@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 
 from tests.cli.mistakes.scene import Scene
 from tests.cli.mistakes.table import Mistake, Theme
@@ -27,16 +26,18 @@ def two_alike(scene: Scene) -> None:
         assert added.exit_code == 0
 
 
-def port_taken(variable: str) -> Callable[[Scene], None]:
-    """Somebody listens on 18440 already."""
+def daemon_port_taken(scene: Scene) -> None:
+    """Somebody listens on http.bind."""
+    assert scene.warehouse
+    if not scene.is_set:
+        listener = scene.stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        scene.set(HTTP__BIND=f"127.0.0.1:{listener.getsockname()[1]}")
 
-    def take(scene: Scene) -> None:
-        if not hasattr(scene, "listener"):
-            listener = scene.stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            scene.listener = listener  # type: ignore[attr-defined]
-        scene.set(**{variable: f"127.0.0.1:{scene.listener.getsockname()[1]}"})  # type: ignore[attr-defined]
 
-    return take
+def sandbox_port_taken(scene: Scene) -> None:
+    """Somebody listens on 18441."""
+    if not scene.is_set:
+        scene.stack.enter_context(socket.create_server(("127.0.0.1", 18441)))
 
 
 THEME = Theme(
@@ -107,12 +108,21 @@ THEME = Theme(
         ),
         Mistake(
             "An unknown installation",
-            "syncd sync evt_nobody",
-            "installation 'evt_nobody' is unknown",
-            "‹known installations: … or did you mean …?›",
+            "syncd sync nobody",
+            "installation 'nobody' is unknown",
+            "known installations: revento/‹event id›",
             2,
             "No installation has this name, or a name that ends with it.",
             connected,
+        ),
+        Mistake(
+            "A misspelt installation",
+            "syncd sync a/evt_y",
+            "installation 'a/evt_y' is unknown",
+            "did you mean ‹a/evt_x or b/evt_x›?",
+            2,
+            "The nearest names are in the hint.",
+            two_alike,
         ),
         Mistake(
             "An installation's name that fits several",
@@ -139,7 +149,7 @@ THEME = Theme(
             "is another `syncd serve` running? set SYNCD_HTTP__BIND to a free address",
             2,
             "Another process listens on `http.bind`, perhaps another `syncd serve`.",
-            lambda scene: (scene.warehouse, port_taken("HTTP__BIND")(scene)),
+            daemon_port_taken,
         ),
         Mistake(
             "The sandbox's port is taken",
@@ -148,15 +158,7 @@ THEME = Theme(
             "choose another --port or --control-port; 0 takes any free one",
             2,
             "Another process listens there, perhaps another sandbox.",
-            lambda scene: take(scene, 18441),
+            sandbox_port_taken,
         ),
     ),
 )
-
-
-def take(scene: Scene, port: int) -> None:
-    """Listen on the port, once."""
-    try:
-        scene.stack.enter_context(socket.create_server(("127.0.0.1", port)))
-    except OSError:
-        return  # it is taken, by us or by others

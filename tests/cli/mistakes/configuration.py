@@ -22,7 +22,7 @@ def credentials(text: str) -> Callable[[Scene], object]:
 
 def closed_file(scene: Scene) -> None:
     """A file that this account must not read; as root we become somebody else."""
-    if scene.heard:
+    if scene.is_set:
         return
     scene.write("syncd.toml", "").chmod(0)
     if os.geteuid() == 0:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 from psycopg import sql
 
-from tests.cli.mistakes.old_server import old_server
+from tests.cli.mistakes.old_server import OldServer, old_server
 from tests.cli.mistakes.scene import CANARY, Scene
 from tests.cli.mistakes.table import Mistake, Theme
 
@@ -22,17 +24,17 @@ def empty(scene: Scene) -> None:
 
 
 def too_old(scene: Scene) -> None:
-    """What says at the login that it is PostgreSQL 14.17."""
-    old = getattr(scene, "old", None) or scene.stack.enter_context(old_server("14.17"))
-    scene.old = old  # type: ignore[attr-defined]
-    scene.set(DATABASE__URL=f"postgresql://me:{CANARY}@127.0.0.1:{old.port}/x?sslmode=disable")
+    """What says at the login that it is PostgreSQL 14.17, and what must not be asked anything more."""
+    if not scene.is_set:
+        old = scene.stack.enter_context(old_server("14.17"))
+        scene.set(DATABASE__URL=f"postgresql://me:{CANARY}@127.0.0.1:{old.port}/x?sslmode=disable")
+        scene.stack.callback(nothing_but_logins, old)
 
 
-def nothing_but_the_login(scene: Scene) -> None:
-    """The old server was asked nothing: neither a query nor the beginning of a transaction."""
-    old = scene.old  # type: ignore[attr-defined]
+def nothing_but_logins(old: OldServer) -> None:
+    """Neither a query nor the beginning of a transaction has come."""
     assert old.logins == 2
-    assert set(old.heard) <= {b"X"}  # Terminate
+    assert set(old.heard) <= {b"X", b""}  # Terminate, or no word at all
 
 
 def from_the_future(scene: Scene) -> None:
@@ -57,15 +59,14 @@ def is_left_alone(scene: Scene) -> None:
 
 
 def run_on_empty(scene: Scene, statement: str) -> list[tuple[object, ...]]:
-    import psycopg
-
     with psycopg.connect(scene.request.getfixturevalue("empty_database_url"), autocommit=True) as connection:
         cursor = connection.execute(statement.encode())
         return cursor.fetchall() if cursor.description else []
 
 
 def read_only(scene: Scene) -> None:
-    scene.connect() if not scene.heard else None
+    if not scene.is_set:
+        scene.connect()
     alter(scene, "SET default_transaction_read_only = on")
 
 
@@ -88,7 +89,7 @@ def alter(scene: Scene, change: str) -> None:
 
 def full_disk(scene: Scene) -> None:
     """Move the database to a disk of 24 MB and fill that up."""
-    if scene.heard:
+    if scene.is_set:
         return
     scene.connect()
     assert scene.run("sync", "--stream", "roles").exit_code == 0
@@ -96,8 +97,6 @@ def full_disk(scene: Scene) -> None:
     disk.chmod(0o777)
     place = disk / "tablespace"
     place.mkdir()
-    import os
-
     owner = (scene.server_home / "postgres").stat()
     os.chown(place, owner.st_uid, owner.st_gid)
     space = sql.Identifier(f"space_{scene.database_name}")
@@ -204,7 +203,6 @@ THEME = Theme(
             "The version is read at the login, before anything is asked or written. (The test's server is a socket "
             "that speaks as much of the protocol as a login takes.)",
             too_old,
-            nothing_but_the_login,
         ),
         Mistake(
             "A database without syncd's schema",

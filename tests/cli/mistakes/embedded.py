@@ -19,7 +19,7 @@ from tests.postgres import FAST, homes_folder
 
 
 def small_disk(scene: Scene) -> None:
-    if not scene.heard:
+    if not scene.is_set:
         scene.set(DATABASE__DATA_DIR=str(scene.mount("disk", "size=1m,mode=711") / "home"))
 
 
@@ -34,7 +34,7 @@ def start_on_small_disk(scene: Scene) -> Path:
 
 def filled_disk(scene: Scene) -> None:
     """The server's disk is filled up by others while it runs; then it stops."""
-    if scene.heard:
+    if scene.is_set:
         return
     disk = start_on_small_disk(scene)
     fill(disk / "junk")
@@ -43,7 +43,7 @@ def filled_disk(scene: Scene) -> None:
 
 def no_room_for_keys(scene: Scene) -> None:
     """The disk is full when the first installation is added."""
-    if scene.heard:
+    if scene.is_set:
         return
     scene.set(REVENTO__API_URL="http://127.0.0.1:1", REVENTO__AUTH_URL="http://127.0.0.1:1")
     scene.write("token.json", f'{{"access_token": "{CANARY}", "event_id": "evt_1"}}')
@@ -60,7 +60,7 @@ def starts_again(scene: Scene) -> None:
 
 
 def read_only_disk(scene: Scene) -> None:
-    if not scene.heard:
+    if not scene.is_set:
         disk = scene.mount("disk", "size=1m,mode=711")
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         scene.set(DATABASE__DATA_DIR=str(disk / "home"))
@@ -78,7 +78,7 @@ def notes_are_there(scene: Scene) -> None:
 
 def older_data(scene: Scene) -> None:
     """A data directory by the older PostgreSQL of the wheel, where only the newer one is installed."""
-    if scene.heard:
+    if scene.is_set:
         return
     newer, older = [each for each in installed() if each.site][:2]
     home = scene.stack.enter_context(homes_folder()) / "home"

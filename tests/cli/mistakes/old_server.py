@@ -1,6 +1,6 @@
 """A server that speaks as much of PostgreSQL's protocol as a login takes, and says that it is of some version.
 
-Messages: PostgreSQL, "Message Formats". What comes after the login is only written down.
+Messages: PostgreSQL, "Message Formats". Of what comes after the login the type is noted, and the connection closed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from threading import Thread
 
 @dataclass
 class OldServer:
-    """Its port, how often somebody has logged in, and the types of the messages that came after it."""
+    """Its port, how often somebody has logged in, and the type of the message that came after it; empty: none."""
 
     port: int = 0
     logins: int = 0
@@ -36,10 +36,7 @@ def old_server(version: str) -> Iterator[OldServer]:
             self.wfile.write(_message(b"S", b"server_version\0" + version.encode() + b"\0"))
             self.wfile.write(_message(b"S", b"client_encoding\0UTF8\0"))
             self.wfile.write(_message(b"Z", b"I"))  # ReadyForQuery, idle
-            while kind := self.rfile.read(1):
-                its.heard.append(kind)
-                (length,) = struct.unpack("!i", self.rfile.read(4))
-                self.rfile.read(length - 4)
+            its.heard.append(self.rfile.read(1))
 
     with ThreadingTCPServer(("127.0.0.1", 0), Session) as server:
         its.port = server.server_address[1]

@@ -35,6 +35,11 @@ class Scene:
     secrets: list[str] = field(default_factory=lambda: [CANARY])
     heard: list[str] = field(default_factory=list)
 
+    @property
+    def is_set(self) -> bool:
+        """Whether the command has run here already: what is costly or can be made only once need not be made again."""
+        return bool(self.heard)
+
     # --- the command
 
     def run(self, *arguments: str) -> Ended:
