@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 from pydantic import SecretStr
 from sqlalchemy import MetaData
 
 from syncd.config import Settings
-from syncd.credentials.vault import KeyRing, new_key, parse_keys
+from syncd.credentials.own_keys import own_keys
+from syncd.credentials.vault import KeyRing, parse_keys
 from syncd.errors import ConfigError
 from syncd.logs import get_logger
 from syncd.model import Vault
@@ -76,25 +74,12 @@ def open_vault(settings: Settings) -> Vault:
         return KeyRing(parse_keys(configured))
     own = own_keys_path(settings)
     with embedded.disk_errors(own.parent):
-        return KeyRing(parse_keys(_own_keys(own), name=str(own)))
+        return KeyRing(parse_keys(own_keys(own), name=str(own)))
 
 
 def own_keys_path(settings: Settings) -> Path:
     """Where the keys lie that are made on first use."""
     return home(settings) / "encryption_keys"
-
-
-def _own_keys(path: Path) -> str:
-    """Keys made on first use, readable by this account alone. The file appears whole; of two at once the first wins."""
-    if not path.exists():
-        # 0600; without a buffer, which on a full disk would be written once more when the file is closed
-        with tempfile.NamedTemporaryFile("wb", dir=path.parent, buffering=0) as fresh:
-            fresh.write(new_key().encode("ascii"))
-            os.fsync(fresh.fileno())
-            with suppress(FileExistsError):
-                path.hardlink_to(fresh.name)
-                log.info("encryption_keys_made", path=str(path))
-    return path.read_text(encoding="ascii", errors="replace").strip()
 
 
 def secret(value: SecretStr | None) -> str | None:

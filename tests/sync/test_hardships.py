@@ -11,9 +11,9 @@ from uuid import uuid4
 
 import pytest
 
+from syncd.credentials.own_keys import own_keys
 from syncd.errors import DatabaseError, NeedsAuthorization
 from syncd.http.budget import TokenBudget
-from syncd.main import database
 from syncd.store.installations import due_streams, set_state
 from syncd.store.leases import claim
 from syncd.store.requests import PendingRequests
@@ -146,6 +146,6 @@ async def test_pages_are_fetched_one_ahead_and_closed() -> None:
 
 def test_keys_made_on_first_use_are_one_for_all(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as threads:
-        made = set(threads.map(database._own_keys, [tmp_path / f"keys{n % 10}" for n in range(80)]))
+        made = set(threads.map(own_keys, [tmp_path / f"keys{n % 10}" for n in range(80)]))
     assert len(made) == 10
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}

@@ -1,0 +1,29 @@
+"""The keys that are made on first use, beside an embedded database."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from syncd.credentials.vault import new_key
+from syncd.logs import get_logger
+
+log = get_logger(__name__)
+
+
+def own_keys(path: Path) -> str:
+    """The keys in `path`, made at the first call and readable by this account alone. Raises OSError.
+
+    The file appears whole; of two processes at once the first wins.
+    """
+    if not path.exists():
+        # 0600; without a buffer, which on a full disk would be written once more when the file is closed
+        with tempfile.NamedTemporaryFile("wb", dir=path.parent, buffering=0) as fresh:
+            fresh.write(new_key().encode("ascii"))
+            os.fsync(fresh.fileno())
+            with suppress(FileExistsError):
+                path.hardlink_to(fresh.name)
+                log.info("encryption_keys_made", path=str(path))
+    return path.read_text(encoding="ascii", errors="replace").strip()
