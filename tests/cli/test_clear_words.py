@@ -27,14 +27,14 @@ def scene(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     """An empty folder and environment; signals and logging are afterwards as they were."""
     import os
 
-    from syncd import main
+    from syncd.main import app
 
     for name in os.environ:
         if name.startswith(("SYNCD_", "PG")) and name != "SYNCD_TEST_DATABASE_URL":
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SYNCD_DATABASE__DATA_DIR", str(tmp_path / "home"))
-    monkeypatch.setattr(main, "SystemClock", HastyClock)  # repeats without pauses
+    monkeypatch.setattr(app, "SystemClock", HastyClock)  # repeats without pauses
     root, signals = logging.getLogger(), {each: signal.getsignal(each) for each in SIGNALS}
     handlers, level, configured = list(root.handlers), root.level, structlog.get_config()
     with ExitStack() as stack:
