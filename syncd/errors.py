@@ -32,6 +32,16 @@ class SchemaOutdated(SyncdError):
     exit_code = 8
 
 
+class Paused(SyncdError):
+    """Reaction: leave the installation alone until a person resumes it."""
+
+    exit_code = 2
+
+
+class RunCancelled(SyncdError):
+    """Reaction: end the round; a person has asked for it, and what it stored stays."""
+
+
 class LeaseHeld(SyncdError):
     """Reaction: wait; another process drives this installation."""
 

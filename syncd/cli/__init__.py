@@ -28,6 +28,7 @@ COMMANDS = {
     "status": "syncd.cli.status:status",
     "limits": "syncd.cli.limits:limits",
     "installations": "syncd.cli.installations:installations",
+    "runs": "syncd.cli.runs:runs",
     "requests": "syncd.cli.requests:requests",
     "db": "syncd.cli.db:db",
     "config": "syncd.cli.config:config",

@@ -52,7 +52,7 @@ def sync(session: Session, names: tuple[str, ...], streams: tuple[str, ...], wai
     Copies each stream of these installations, or of all, and certifies it. A round that was cut off within the last
     hour goes on where it stood.
     """
-    return _work(session, Asked("sync", names, streams, wait))
+    return work(session, Asked("sync", names, streams, wait))
 
 
 @click.command(cls=Command, example="syncd backfill revento/evt_1 --stream participants --from-scratch")
@@ -66,10 +66,11 @@ def backfill(session: Session, name: str, streams: tuple[str, ...], from_scratch
 
     Goes on from the saved positions, unless --from-scratch.
     """
-    return _work(session, Asked("backfill", [name], streams, wait, from_scratch))
+    return work(session, Asked("backfill", [name], streams, wait, from_scratch))
 
 
-def _work(session: Session, asked: Asked) -> int:
+def work(session: Session, asked: Asked) -> int:
+    """Run the rounds that are asked for, watched to their end, and answer with their result."""
     from syncd import main
 
     settings = session.settings()

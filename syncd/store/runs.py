@@ -88,7 +88,8 @@ _INTERRUPT_OTHERS = text("""
 _BEGIN = text("""
     INSERT INTO syncd.runs (run_id, installation, trigger, grant_id, state, owner, started_at, heartbeat_at)
     VALUES (:run_id, :installation, :trigger, :grant_id, 'running', :owner, clock_timestamp(), clock_timestamp())
-    ON CONFLICT (run_id) DO UPDATE SET state = 'running', ended_at = NULL, exit_code = NULL, owner = EXCLUDED.owner
+    ON CONFLICT (run_id) DO UPDATE
+    SET state = 'running', ended_at = NULL, exit_code = NULL, cancel_requested_at = NULL, owner = EXCLUDED.owner
 """)
 _CERTIFIED = text("""
     SELECT stream, status, reason, pages, requests, inserted, updated, unchanged, superseded, rejected,

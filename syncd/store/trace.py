@@ -107,10 +107,13 @@ async def _rows(control: AsyncConnection, table: Table, request_id: UUID) -> Row
     return RowsReport(str(table), rows[0][1] if rows else 0, tuple(row[0] for row in rows))
 
 
-_REQUEST = text("""
+REQUEST = """
     SELECT request_id, run_id, installation, endpoint, sent_at, ended_at, duration_ms, status, error_code, bytes,
            token_fingerprint, server_request_id
     FROM syncd.requests
+"""
+_REQUEST = text(f"""
+    {REQUEST}
     WHERE request_id::text = lower(:request_id) OR server_request_id = :request_id
     ORDER BY sent_at DESC LIMIT 1
 """)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from structlog.contextvars import bound_contextvars
 
-from syncd.errors import DatabaseError, LeaseHeld, LeaseLost, NeedsAuthorization, SyncdError
+from syncd.errors import DatabaseError, LeaseHeld, LeaseLost, NeedsAuthorization, Paused, RunCancelled, SyncdError
 from syncd.logs import get_logger
 from syncd.model import Api, Installation
 from syncd.sources.base import Stream
@@ -19,12 +20,14 @@ from syncd.store.installations import find_installation
 from syncd.store.leases import Claim, Holder, claim, holder, kept
 from syncd.store.requests import PendingRequests, store_requests
 from syncd.store.runs import StreamResult, end_run, note_failure, open_run
+from syncd.store.steering import is_cancel_requested
 from syncd.store.walks import abandon_open_walk
 from syncd.sync.installation import sync_installation
 from syncd.sync.outcome import exit_code, state
 from syncd.sync.run import Progress, Run
 
 ASK_AGAIN_S = 0.5
+LOOK_FOR_CANCEL_EVERY_S = 2.0
 # A round that is told to stop, or whose database is gone, does not wait longer than this for its books.
 BREAK_OFF_S = 5.0
 
@@ -88,7 +91,40 @@ async def run_round(order: Order, database: Database, connect: Connect, watch: W
                     order.page_size,
                     watch.page,
                 )
-                return await _run(order, run, claimed, connect, opened.certified)
+                work = _run(order, run, claimed, connect, opened.certified)
+                return await _unless_cancelled(work, run, order)
+
+
+async def _unless_cancelled(work: Coroutine[Any, Any, RoundResult], run: Run, order: Order) -> RoundResult:
+    """The result of the round, which is cut off as soon as somebody asks for its end. Raises RunCancelled then.
+
+    A page is one transaction, so it may be cut off anywhere, waits for the budget included.
+    """
+    working, looking = asyncio.create_task(work), asyncio.create_task(_until_cancel_is_requested(run))
+    try:
+        await asyncio.wait([working, looking], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        looking.cancel()
+        working.cancel()
+        await asyncio.wait([working, looking])
+    if not working.cancelled():
+        return working.result()
+    await end_run(run.database, run.lease, run.run_id, "cancelled", RunCancelled.exit_code)
+    names = [stream.name for stream in order.streams]
+    await note_failure(run.database, run.lease, run.run_id, names, "the run was cancelled")
+    raise RunCancelled(
+        f"the run {run.run_id} of {run.installation.name} was cancelled", hint="what it had copied stays"
+    )
+
+
+async def _until_cancel_is_requested(run: Run) -> None:
+    while True:
+        await asyncio.sleep(LOOK_FOR_CANCEL_EVERY_S)
+        try:
+            if await is_cancel_requested(run.database, run.run_id):
+                return
+        except DatabaseError as error:  # the round meets it too, and that one counts
+            log.warning("cancel_not_looked_for", reason=str(error))
 
 
 async def _run(
@@ -135,6 +171,10 @@ async def _break_off(run: Run, streams: Sequence[Stream], error: BaseException) 
 async def _as_it_stands(order: Order, database: Database) -> Installation:
     """The installation under the lease: since the order was made its credentials may have been replaced."""
     installation = await find_installation(database, order.installation.name)
+    if installation.state == "paused":
+        raise Paused(
+            f"{installation.name} is paused", hint=f"`syncd installations resume {installation.name}` ends the pause"
+        )
     if installation.state == "suspended":
         raise NeedsAuthorization(
             f"{installation.name} is suspended at the source",
