@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 
-class Period(click.ParamType):
+class Period(click.ParamType[float]):
     """A duration such as `30m`, `1h` or `7d`, in seconds."""
 
     name = "duration"

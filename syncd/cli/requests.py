@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from syncd.cli.command import Group
-from syncd.cli.connection import read
+from syncd.cli.connection import chosen_names, read
 from syncd.cli.period import limit_option, since_option
 from syncd.cli.session import Session, pass_session
 from syncd.cli.text import Listing, Part, count, facts, show_time
@@ -26,7 +26,7 @@ def requests() -> None:
     """Follow the calls that were made."""
 
 
-class Statuses(click.ParamType):
+class Statuses(click.ParamType[tuple[int | None, int | None]]):
     """`429`, `4xx` or `none`: the lowest and the highest status, or (None, None) for calls without a reply."""
 
     name = "status"
@@ -37,9 +37,9 @@ class Statuses(click.ParamType):
             return value
         if value == "none":
             return NO_REPLY
-        if re.fullmatch(r"[1-5](xx|[0-9]{2})", value, re.ASCII):
-            return int(value.replace("xx", "00")), int(value.replace("xx", "99"))
-        self.fail(f"{value!r} is not a status such as 429, 4xx or none (no reply)", param, ctx)
+        if not re.fullmatch(r"[1-5](xx|[0-9]{2})", value, re.ASCII):
+            self.fail(f"{value!r} is not a status such as 429, 4xx or none (no reply)", param, ctx)
+        return int(value.replace("xx", "00")), int(value.replace("xx", "99"))
 
 
 @requests.command("list", example="syncd requests list --status 429 --since 1h")
@@ -51,6 +51,7 @@ class Statuses(click.ParamType):
 @pass_session
 def list_all(
     session: Session,
+    *,
     names: tuple[str, ...],
     status: tuple[int | None, int | None] | None,
     error_code: str | None,

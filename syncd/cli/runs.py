@@ -48,7 +48,7 @@ def list_all(
             each.trigger,
             each.state,
             each.started_at,
-            _duration(each),
+            _took(each),
             each.exit_code,
         )
         for each in found
@@ -60,7 +60,7 @@ def list_all(
         session.note("no such run")
 
 
-def _duration(run: RunReport) -> str | None:
+def _took(run: RunReport) -> str | None:
     return show_age((run.ended_at - run.started_at).total_seconds()) if run.ended_at else None
 
 
@@ -91,33 +91,30 @@ def text(found: RunHistory) -> list[Part]:
         ("started", show_time(run.started_at)),
         ("ended", show_time(run.ended_at)),
     ]
-    streams = [
+    parts: list[Part] = [facts(pairs)]
+    for listing in (_streams(found), _walks(found)):
+        parts += ["", listing] if listing.rows else []
+    return parts
+
+
+def _streams(found: RunHistory) -> Listing:
+    rows = [
         (each.stream, each.status, each.pages, each.requests, each.seen, each.inserted, each.updated, each.removed,
          str(each.request_id or ""), each.reason)
         for each in found.streams
     ]  # fmt: skip
-    walks = [
-        (
-            each.stream,
-            each.outcome,
-            each.generation,
-            each.pages,
-            each.rows,
-            each.duplicates,
-            each.started_at,
-            each.reason,
-        )
+    headers = ("STREAM", "STATUS", "PAGES", "CALLS", "ROWS", "NEW", "CHANGED", "REMOVED", "LAST REQUEST", "REASON")
+    return Listing(headers, rows, spare=("LAST REQUEST", "CALLS", "PAGES"))
+
+
+def _walks(found: RunHistory) -> Listing:
+    rows = [
+        (each.stream, each.outcome, each.generation, each.pages, each.rows, each.duplicates, each.started_at,
+         each.reason)
         for each in found.walks
-    ]
-    stream_headers = (
-        *("STREAM", "STATUS", "PAGES", "CALLS", "ROWS", "NEW", "CHANGED", "REMOVED", "LAST REQUEST", "REASON"),
-    )
-    walk_headers = ("WALK OF", "OUTCOME", "GENERATION", "PAGES", "ROWS", "REPEATED", "STARTED", "REASON")
-    return [
-        facts(pairs),
-        *(["", Listing(stream_headers, streams, spare=("LAST REQUEST", "CALLS", "PAGES"))] if streams else []),
-        *(["", Listing(walk_headers, walks, spare=("STARTED", "GENERATION", "REPEATED"))] if walks else []),
-    ]
+    ]  # fmt: skip
+    headers = ("WALK OF", "OUTCOME", "GENERATION", "PAGES", "ROWS", "REPEATED", "STARTED", "REASON")
+    return Listing(headers, rows, spare=("STARTED", "GENERATION", "REPEATED"))
 
 
 @runs.command(example="syncd runs cancel 0b7c3c1e")
