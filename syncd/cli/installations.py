@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import click
 
-from syncd.cli.command import Group
+from syncd.cli.command import Command, LazyGroup
 from syncd.cli.connection import chosen_names, read
 from syncd.cli.session import NOTHING_YET, Session, pass_session
 from syncd.cli.signals import run
@@ -27,12 +27,24 @@ if TYPE_CHECKING:
     from syncd.store.reports import InstallationReport
 
 
-@click.group(cls=Group, example="syncd installations add revento --credentials token.json\nsyncd installations list")
+# In the order of --help.
+COMMANDS = {
+    "list": "syncd.cli.installations:list_all",
+    **{name: f"syncd.cli.installations:{name}" for name in ("add", "show")},
+    **{name: f"syncd.cli.steering:{name}" for name in ("check", "pause", "resume", "remove")},
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    commands_by_name=COMMANDS,
+    example="syncd installations add revento --credentials token.json\nsyncd installations list",
+)
 def installations() -> None:
-    """Add and show the accounts that are kept in step."""
+    """Add, show, check, pause and remove the accounts that are kept in step."""
 
 
-@installations.command("list", example="syncd installations list --json")
+@click.command("list", cls=Command, example="syncd installations list --json")
 @pass_session
 def list_all(session: Session) -> None:
     """List the installations."""
@@ -51,7 +63,7 @@ def list_all(session: Session) -> None:
         session.note(NOTHING_YET)
 
 
-@installations.command(example="syncd installations show revento/evt_1")
+@click.command(cls=Command, example="syncd installations show revento/evt_1")
 @click.argument("name", metavar="INSTALLATION")
 @pass_session
 def show(session: Session, name: str) -> None:
@@ -100,9 +112,10 @@ class Options:
     auth_url: str | None
 
 
-@installations.command(
+@click.command(
+    cls=Command,
     example="syncd installations add revento --credentials token.json\n"
-    "vault-read revento | syncd installations add revento --credentials -"
+    "vault-read revento | syncd installations add revento --credentials -",
 )
 @click.argument("source")
 @click.option(

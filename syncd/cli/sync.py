@@ -19,6 +19,7 @@ from syncd.cli.text import write_error
 if TYPE_CHECKING:
     from syncd.config import Settings
     from syncd.main import App
+    from syncd.model import Installation
     from syncd.sync.round import Order
 
 
@@ -79,8 +80,6 @@ def work(session: Session, asked: Asked) -> int:
     session.answer(document(ended), *text(ended))
     for problem in problems(ended):
         _tell(session, problem)
-    if not ended.rounds and not ended.failures:
-        session.note(NOTHING_YET)
     return ended.exit_code
 
 
@@ -99,7 +98,7 @@ async def _rounds(session: Session, settings: Settings, url: str, asked: Asked) 
 
     began_at, began = datetime.now(UTC), monotonic()
     async with main.open_app(settings, url, asked.command) as app:
-        orders = await _orders(app, asked)
+        orders = await _orders(session, app, asked)
         with shown(session) as display:
             telling = replace(app, clock=TellingClock(app.clock, display))
             results = await telling.sync(orders, watch(display))
@@ -107,7 +106,7 @@ async def _rounds(session: Session, settings: Settings, url: str, asked: Asked) 
     return outcome(dict(zip(names, results, strict=True)), began_at, monotonic() - began)
 
 
-async def _orders(app: App, asked: Asked) -> list[Order]:
+async def _orders(session: Session, app: App, asked: Asked) -> list[Order]:
     from syncd.main import chosen, chosen_streams
 
     return [
@@ -118,5 +117,16 @@ async def _orders(app: App, asked: Asked) -> list[Order]:
             wait=asked.wait,
             fresh=asked.fresh,
         )
-        for installation in await chosen(app, list(dict.fromkeys(asked.names)))
+        for installation in _unpaused(session, asked, await chosen(app, list(dict.fromkeys(asked.names))))
     ]
+
+
+def _unpaused(session: Session, asked: Asked, installations: Sequence[Installation]) -> list[Installation]:
+    """Those that are not paused; one that was asked for by name is kept, and then refused."""
+    if not installations:
+        session.note(NOTHING_YET)
+    working = [each for each in installations if asked.names or each.state != "paused"]
+    for each in installations:
+        if each not in working:
+            session.note(f"{each.name}: left out, it is paused")
+    return working

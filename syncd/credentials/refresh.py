@@ -6,7 +6,6 @@ Across processes the lease makes this process the only one that refreshes; withi
 from __future__ import annotations
 
 import asyncio
-import base64
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -14,7 +13,7 @@ from syncd.clock import Clock
 from syncd.errors import ConfigError, DatabaseError, NeedsAuthorization, RefreshFailed, TokenRefused, Transient
 from syncd.logs import get_logger
 from syncd.model import TokenEndpoint, TokenStore
-from syncd.wire.tokens import Tokens
+from syncd.wire.tokens import Tokens, basic
 
 # Renew this long before expiry (contracts/revento.md §5), or a fifth of a life that is short.
 MARGIN = timedelta(minutes=5)
@@ -148,8 +147,8 @@ class ClientCredentials:
     client_secret: str = field(repr=False)
 
     async def current(self) -> str:
-        """The pair as RFC 7617 wants it."""
-        return base64.b64encode(f"{self.client_id}:{self.client_secret}".encode()).decode()
+        """The pair, encoded."""
+        return basic(self.client_id, self.client_secret)
 
     async def renew(self, refused: str) -> str:
         """Raises NeedsAuthorization."""

@@ -12,7 +12,7 @@ from syncd.errors import ApiError, ConfigError, TokenRefused, Transient
 from syncd.http.client import Exchange, exchange
 from syncd.http.unreached import host_of
 from syncd.wire.reply import read_error_code
-from syncd.wire.tokens import TokenResponse, Tokens, read_tokens
+from syncd.wire.tokens import TokenResponse, Tokens, basic, read_tokens
 
 # Only a new consent helps after these (contracts/revento.md §5, §11).
 _DEAD_GRANT = {"invalid_grant", "token_revoked"}
@@ -50,6 +50,25 @@ class HttpTokenEndpoint:
         if reply.status != 200:
             raise _refusal(reply, host_of(request))
         return read_tokens(_decode(reply.body, host_of(request)), refresh_token, now=self.clock.now())
+
+    async def revoke(self, token: str) -> None:
+        """Give a token up: a refresh token takes its whole family along (contracts/revento.md §6).
+
+        The answer is the same for a token that nobody knows, so it proves nothing of it; that it came is all there is.
+        Raises ConfigError when it is our own settings that do not work, Transient when no answer came.
+        """
+        if not (self.auth_url and self.client_id and self.client_secret):
+            raise ConfigError(
+                "the grant cannot be revoked: the authorization server is not configured",
+                hint="set revento.auth_url, revento.client_id and revento.client_secret, or give --keep-grant",
+            )
+        headers = {"Authorization": f"Basic {basic(self.client_id, self.client_secret)}"}
+        request = self.client.build_request(
+            "POST", f"{self.auth_url}/oauth/revoke", data={"token": token}, headers=headers
+        )
+        reply = await exchange(self.client, request)
+        if reply.status != 200:
+            raise _refusal(reply, host_of(request))
 
 
 def _decode(body: bytes, host: str) -> TokenResponse:

@@ -14,7 +14,7 @@ from random import SystemRandom
 from syncd.clock import Clock, SystemClock
 from syncd.config import Settings
 from syncd.credentials.refresh import ClientCredentials, TokenManager
-from syncd.errors import LeaseHeld, NeedsAuthorization
+from syncd.errors import LeaseHeld, NeedsAuthorization, Paused, RunCancelled
 from syncd.http.api import HttpApi
 from syncd.http.budget import TokenBudget
 from syncd.http.client import Client, open_client
@@ -63,13 +63,14 @@ class App:
         Where its token was refused, the source is asked why; so it is before a suspended installation is tried.
         """
         if order.installation.state == "suspended":
-            await self._consult(order.installation.name)
+            await self.consult(order.installation.name)
         result = await run_round(order, self.database, self.connect, watch)
         if result.exit_code == NeedsAuthorization.exit_code:
-            await self._consult(order.installation.name)
+            await self.consult(order.installation.name)
         return result
 
-    async def _consult(self, name: str) -> None:
+    async def consult(self, name: str) -> None:
+        """Ask the source how an installation stands whose token is refused, where there are credentials to ask with."""
         await consult(self.database, name, self._standing)
 
     async def _standing(self, installation: Installation) -> str | None:
@@ -147,15 +148,15 @@ class App:
         """Run a round of the installation's due streams; while somebody else drives it, leave it to them."""
         installation = await find_installation(self.database, name)
         if installation.state == "suspended":
-            await self._consult(name)
+            await self.consult(name)
             return
         due = {stream for stream, due_in_s in (await due_streams(self.database, name)).items() if due_in_s <= 0}
         streams = [stream for stream in SOURCES[installation.source].streams if stream.name in due]
         if streams:
             try:
                 await self.run_round(self.order(installation, "schedule", streams, wait=False), self.watch)
-            except LeaseHeld as error:
-                log.info("left_to_another_driver", installation=name, reason=str(error))
+            except (LeaseHeld, Paused, RunCancelled) as error:
+                log.info("round_left", installation=name, reason=str(error))
 
     def token_endpoint(self, installation: Installation) -> HttpTokenEndpoint:
         """Where the installation's tokens are renewed."""

@@ -75,7 +75,7 @@ async def run_round(order: Order, database: Database, connect: Connect, watch: W
     waits for a new consent, LeaseLost, DatabaseError.
     """
     with bound_contextvars(installation=order.installation.name):
-        claimed = await _take_lease(order, database, watch)
+        claimed = await take_lease(order, database, watch)
         async with kept(database, claimed.lease):
             installation = await _as_it_stands(order, database)
             # What is due is in the tables, so a scheduled round has nothing to take up.
@@ -171,21 +171,26 @@ async def _break_off(run: Run, streams: Sequence[Stream], error: BaseException) 
 async def _as_it_stands(order: Order, database: Database) -> Installation:
     """The installation under the lease: since the order was made its credentials may have been replaced."""
     installation = await find_installation(database, order.installation.name)
-    if installation.state == "paused":
-        raise Paused(
-            f"{installation.name} is paused", hint=f"`syncd installations resume {installation.name}` ends the pause"
-        )
-    if installation.state == "suspended":
-        raise NeedsAuthorization(
-            f"{installation.name} is suspended at the source",
-            hint="ask the organizer or the API's support why; syncd goes on by itself when it is over",
-        )
-    if installation.state == "needs_consent":
-        raise NeedsAuthorization(
-            f"{installation.name} waits for a new consent",
-            hint="have the event connected again, and `syncd installations add` the new credentials",
-        )
+    require_drivable(installation)
     return installation
+
+
+def require_drivable(installation: Installation) -> None:
+    """Raises Paused, or NeedsAuthorization for an installation that waits for a person."""
+    name = installation.name
+    match installation.state:
+        case "paused":
+            raise Paused(f"{name} is paused", hint=f"`syncd installations resume {name}` ends the pause")
+        case "suspended":
+            raise NeedsAuthorization(
+                f"{name} is suspended at the source",
+                hint="ask the organizer or the API's support why; syncd goes on by itself when it is over",
+            )
+        case "needs_consent":
+            raise NeedsAuthorization(
+                f"{name} waits for a new consent",
+                hint="have the event connected again, and `syncd installations add` the new credentials",
+            )
 
 
 async def _forget_positions(streams: Sequence[Stream], run: Run) -> None:
@@ -194,7 +199,8 @@ async def _forget_positions(streams: Sequence[Stream], run: Run) -> None:
             await abandon_open_walk(tx)
 
 
-async def _take_lease(order: Order, database: Database, watch: Watch) -> Claim:
+async def take_lease(order: Order, database: Database, watch: Watch) -> Claim:
+    """The installation's lease, once it is free. Raises LeaseHeld when the order does not wait."""
     name = order.installation.name
     while (claimed := await claim(database, name, order.owner)) is None:
         other = await holder(database, name)

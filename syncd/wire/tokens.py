@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import math
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from urllib.parse import quote_plus
 
 import msgspec
 
@@ -61,6 +63,11 @@ def _seconds(value: float | str | None) -> float | None:
     except ValueError:
         return None
     return min(seconds, LONGEST_LIFE_S) if math.isfinite(seconds) and seconds > 0 else None
+
+
+def basic(client_id: str, client_secret: str) -> str:
+    """The integration's credentials for HTTP Basic; each half is form-encoded first (RFC 6749 §2.3.1)."""
+    return base64.b64encode(f"{quote_plus(client_id)}:{quote_plus(client_secret)}".encode()).decode()
 
 
 def fingerprint(token: str) -> str:

@@ -1,0 +1,194 @@
+"""`syncd installations check|pause|resume|remove`: trying, stopping and giving up an account."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from syncd.cli.command import Command
+from syncd.cli.connection import read
+from syncd.cli.session import NOTHING_YET, Session, pass_session
+from syncd.cli.signals import run
+from syncd.cli.text import Listing, count, show_time
+from syncd.errors import ConfigError
+
+if TYPE_CHECKING:
+    from syncd.main import App
+    from syncd.main.steering import Checked
+    from syncd.model import Installation
+    from syncd.store.database import Database
+
+T = TypeVar("T")
+
+wait_option = click.option(
+    "--wait/--no-wait", default=True, help="While another process drives an installation: wait, or give up."
+)
+
+
+@click.command(cls=Command, example="syncd installations check\nsyncd installations check revento/evt_1 --json")
+@click.argument("names", nargs=-1, metavar="[INSTALLATION]...")
+@wait_option
+@pass_session
+def check(session: Session, names: tuple[str, ...], wait: bool) -> int:
+    """Try the credentials of these installations, or of all, with one call each.
+
+    A token that has run out is renewed. The exit code is 4 when a person must act: the grant is refused, or a scope is
+    missing that a stream needs; 75 when the API did not answer.
+    """
+    from syncd.main import chosen
+    from syncd.main.steering import check_installation
+    from syncd.sync.outcome import worst
+
+    async def checking(app: App) -> list[Checked]:
+        watch = _watch(session)
+        installations = await chosen(app, names)
+        return await asyncio.gather(*(check_installation(app, each, watch, wait=wait) for each in installations))
+
+    found = _with_app(session, "installations check", checking)
+    session.answer({"installations": [_document(each) for each in found]}, *([_table(found)] if found else []))
+    if not found:
+        session.note(NOTHING_YET)
+    if not session.json:
+        for hint in dict.fromkeys(each.error.hint for each in found if each.error and each.error.hint):
+            session.note(f"hint: {hint}")
+    return worst(each.exit_code for each in found)
+
+
+def _document(checked: Checked) -> dict[str, Any]:
+    return {
+        "installation": checked.installation.name,
+        "state": checked.installation.state,
+        "exit": checked.exit_code,
+        "error": checked.error and str(checked.error),
+        "hint": checked.error and checked.error.hint,
+        "missing_scopes": checked.costs,
+    }
+
+
+def _table(found: Sequence[Checked]) -> Listing:
+    rows = [(each.installation.name, each.installation.state, _verdict(each), _missing(each)) for each in found]
+    return Listing(("INSTALLATION", "STATE", "TOKEN", "MISSING SCOPES"), rows)
+
+
+def _verdict(checked: Checked) -> str:
+    return "works" if checked.error is None else str(checked.error)
+
+
+def _missing(checked: Checked) -> str:
+    return "; ".join(f"{scope} (costs {', '.join(streams)})" for scope, streams in checked.costs.items())
+
+
+@click.command(cls=Command, example='syncd installations pause revento/evt_1 --reason "the organizer asked"')
+@click.argument("names", nargs=-1, required=True, metavar="INSTALLATION...")
+@click.option("--reason", default="paused by hand", show_default=True, metavar="TEXT", help="What `status` shows.")
+@pass_session
+def pause(session: Session, names: tuple[str, ...], reason: str) -> None:
+    """Let nothing call the API for these installations.
+
+    A round that is under way ends within some seconds; what it has copied stays.
+    """
+    from syncd.store.steering import pause as pause_one
+
+    async def each(database: Database, found: Installation) -> str:
+        return "paused" if await pause_one(database, found.name, reason) else "was paused already"
+
+    _tell_each(session, names, each)
+
+
+@click.command(cls=Command, example="syncd installations resume revento/evt_1")
+@click.argument("names", nargs=-1, required=True, metavar="INSTALLATION...")
+@pass_session
+def resume(session: Session, names: tuple[str, ...]) -> None:
+    """End the pause of these installations; all their streams are due then.
+
+    One that waits for a new consent, or is suspended at the source, cannot be resumed by hand.
+    """
+    from syncd.store.steering import resume as resume_one
+    from syncd.sync.round import require_drivable
+
+    async def each(database: Database, found: Installation) -> str:
+        if await resume_one(database, found.name):
+            return "resumed"
+        require_drivable(found)
+        return "was not paused"
+
+    _tell_each(session, names, each)
+
+
+def _tell_each(session: Session, names: Sequence[str], act: Callable[[Database, Installation], Awaitable[str]]) -> None:
+    from syncd.store.installations import find_installation
+
+    async def ask(database: Database) -> dict[str, str]:
+        found = [await find_installation(database, name) for name in dict.fromkeys(names)]
+        return {each.name: await act(database, each) for each in found}
+
+    outcomes = read(session, ask)
+    session.answer({"installations": outcomes}, *(f"{name}: {outcome}" for name, outcome in outcomes.items()))
+
+
+@click.command(cls=Command, example="syncd installations remove revento/evt_1 --yes")
+@click.argument("name", metavar="INSTALLATION")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--keep-grant", is_flag=True, help="Leave the organizer's consent as it is: revoke nothing.")
+@pass_session
+def remove(session: Session, name: str, yes: bool, keep_grant: bool) -> None:
+    """Forget an installation: its credentials, positions, runs and requests; the rows that it copied stay.
+
+    Its refresh token is revoked first, which ends the organizer's consent. Where that cannot be done the installation
+    stays, paused.
+    """
+    from syncd.main.steering import remove as remove_one
+    from syncd.store.installations import find_installation
+
+    async def ask(database: Database) -> Installation:
+        return await find_installation(database, name)
+
+    installation = read(session, ask)
+    _require_consent(session, installation.name, yes=yes)
+
+    async def removing(app: App) -> int:
+        return await remove_one(app, installation, _watch(session), keep_grant=keep_grant)
+
+    rows = _with_app(session, "installations remove", removing)
+    document = {"installation": installation.name, "was_revoked": not keep_grant, "rows_kept": rows}
+    grant = "its grant was left as it is" if keep_grant else "its grant is revoked"
+    session.answer(document, f"{installation.name}: removed, {grant}; {count(rows, 'copied row')} stay")
+
+
+def _require_consent(session: Session, name: str, *, yes: bool) -> None:
+    if yes:
+        return
+    if session.no_input or session.json or not sys.stdin.isatty():
+        raise ConfigError(f"removing {name} wants a yes, and nobody is there to give it", hint="give --yes")
+    click.confirm(f"Remove {name}, and everything but the rows that it copied?", abort=True, err=True)
+
+
+def _watch(session: Session) -> Any:
+    from syncd.sync.round import Watch
+
+    told: set[str] = set()
+
+    def waiting(installation: Installation, holder: Any) -> None:
+        if installation.name not in told:
+            told.add(installation.name)
+            session.note(f"{installation.name}: held by {holder.owner} until {show_time(holder.until)}; waiting")
+
+    return replace(Watch(), waiting=waiting)
+
+
+def _with_app(session: Session, command: str, work: Callable[[App], Awaitable[T]]) -> T:
+    from syncd import main
+
+    settings = session.settings()
+    url = main.prepare_database(settings)
+
+    async def working() -> T:
+        async with main.open_app(settings, url, command) as app:
+            return await work(app)
+
+    return run(working())

@@ -1,0 +1,96 @@
+"""Trying an installation's credentials, and removing it: each under its lease, so that nobody else drives it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from uuid import uuid4
+
+from syncd.errors import NeedsAuthorization, SyncdError
+from syncd.main.app import App
+from syncd.model import Installation
+from syncd.sources import SOURCES
+from syncd.sources.base import Stream
+from syncd.store.installations import find_installation
+from syncd.store.leases import Claim, kept
+from syncd.store.requests import PendingRequests, store_requests
+from syncd.store.steering import count_rows, pause, remove_installation
+from syncd.store.tokens import StoredTokens
+from syncd.sync.round import Watch, require_drivable, take_lease
+from syncd.sync.run import Run
+from syncd.wire.position import Start
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check found; `error` None: the token opens the account. `costs`: missing scope -> the streams it costs."""
+
+    installation: Installation
+    error: SyncdError | None
+    costs: dict[str, list[str]]
+
+    @property
+    def exit_code(self) -> int:
+        """As a command would end for this installation alone."""
+        if self.error is not None:
+            return self.error.exit_code
+        return NeedsAuthorization.exit_code if self.costs else 0
+
+
+async def check_installation(app: App, installation: Installation, watch: Watch, *, wait: bool) -> Checked:
+    """Make one call with the installation's token, renewed first where it has run out.
+
+    An installation that is paused or waits for a consent is not called. Raises LeaseHeld, DatabaseError.
+    """
+    if installation.state == "suspended":
+        await app.consult(installation.name)
+    claimed = await take_lease(app.order(installation, "check", wait=wait), app.database, watch)
+    async with kept(app.database, claimed.lease):
+        installation = await find_installation(app.database, installation.name)
+        try:
+            require_drivable(installation)
+            await _call(app, installation, claimed)
+        except SyncdError as error:
+            return Checked(installation, error, _costs(installation))
+    return Checked(await find_installation(app.database, installation.name), None, _costs(installation))
+
+
+async def _call(app: App, installation: Installation, claimed: Claim) -> None:
+    records = PendingRequests()
+    run = Run(uuid4(), installation, claimed.lease, app.database, records, 1, lambda _: None)
+    stream = next((each for each in _streams(installation) if each.scope in installation.scopes), None)
+    if stream is None:
+        raise NeedsAuthorization("no scope that any stream needs was granted", hint="have the event connected again")
+    try:
+        async with app.connect(run, claimed) as api, aclosing(stream.walk(api, installation, Start(), 1)) as pages:
+            await anext(pages)
+    finally:
+        await store_requests(app.database, installation.name, None, records)
+
+
+def _costs(installation: Installation) -> dict[str, list[str]]:
+    missing: dict[str, list[str]] = {}
+    for stream in _streams(installation):
+        if stream.scope not in installation.scopes:
+            missing.setdefault(stream.scope, []).append(stream.name)
+    return missing
+
+
+def _streams(installation: Installation) -> Sequence[Stream]:
+    return SOURCES[installation.source].streams
+
+
+async def remove(app: App, installation: Installation, watch: Watch, *, keep_grant: bool) -> int:
+    """Stop the installation's work, revoke its grant, and delete all but its copied rows; returns how many those are.
+
+    When the grant cannot be revoked the installation stays, paused. Raises ConfigError, Transient, DatabaseError.
+    """
+    await pause(app.database, installation.name, "it is being removed")
+    claimed = await take_lease(app.order(installation, "remove"), app.database, watch)
+    async with kept(app.database, claimed.lease):
+        if not keep_grant:
+            tokens = await StoredTokens(app.database, app.vault, claimed.lease).load()
+            await app.token_endpoint(installation).revoke(tokens.refresh_token or tokens.access_token)
+        await remove_installation(app.database, claimed.lease)
+    return await count_rows(app.database, installation.account, SOURCES[installation.source].tables.sorted_tables)
