@@ -100,6 +100,7 @@ class Change:
     """One entity as the API served it: the columns of its table, and everything that belongs to it alone.
 
     `version` is the source's own stamp, None where it has none. `unmapped` holds the fields that have no column.
+    `request_id` names the call that brought it, where that is another than its page's.
     """
 
     table: Table
@@ -107,6 +108,7 @@ class Change:
     version: datetime | None = None
     parts: tuple[Part, ...] = ()
     unmapped: Row = field(default_factory=dict)
+    request_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +211,17 @@ class Dialect:
 class Api(Protocol):
     """One installation's API, as a source sees it."""
 
-    async def get(self, endpoint: str, query: Mapping[str, str | int] | None = None) -> Reply:
+    async def get(
+        self,
+        endpoint: str,
+        query: Mapping[str, str | int] | None = None,
+        *,
+        path: Mapping[str, str] | None = None,
+    ) -> Reply:
         """The 200 reply to one read, retried, refreshed and paced as the contract demands.
 
-        `endpoint` is a template such as `/events/{event_id}/participants`. Raises the ApiError that is left.
+        `endpoint` is a template such as `/events/{event_id}/activities/{activity_id}`; `path` holds what stands in it
+        besides the event. Raises the ApiError that is left.
         """
 
 

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import count
 from random import Random
+from typing import NoReturn
 from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
 
 from syncd.clock import Clock
-from syncd.errors import ApiError, ContractBreach, RateLimited, Transient
-from syncd.http.client import exchange
-from syncd.http.unreached import host_of
+from syncd.errors import ApiError, ContractBreach, NotFound, RateLimited, Transient
+from syncd.http.client import Client, Incoming, opened
 from syncd.logs import get_logger
 from syncd.model import AccessTokens, Budget, Dialect, RequestLog, RequestRecord
+from syncd.wire.freshness import read_date, why_stale
 from syncd.wire.rate_limit import read_headroom
-from syncd.wire.reply import Reply
+from syncd.wire.reply import Reply, read_media_type
 from syncd.wire.retry import GiveUp, Refresh, RetryAfter, decide, pause_after
 from syncd.wire.tokens import fingerprint
+
+# What a URL's reader takes for a step in the path, percent-encoded or not.
+_STEPS = ("", ".", "..")
 
 log = get_logger(__name__)
 
@@ -32,23 +37,32 @@ class HttpApi:
     api_url: str
     places: Mapping[str, str]
     dialect: Dialect
-    client: httpx.AsyncClient
+    client: Client
     tokens: AccessTokens
     budget: Budget
     records: RequestLog
     clock: Clock
     random: Random
     scheme: str = "Bearer"
+    _newest_date: datetime | None = field(default=None, init=False)
+    _warned_of_echo: bool = field(default=False, init=False)
 
-    async def get(self, endpoint: str, query: Mapping[str, str | int] | None = None) -> Reply:
+    async def get(
+        self,
+        endpoint: str,
+        query: Mapping[str, str | int] | None = None,
+        *,
+        path: Mapping[str, str] | None = None,
+    ) -> Reply:
         """The 200 reply to one read. Raises the ApiError that is left when a repeat would not help."""
+        url = self._url(endpoint, path or {})
         refreshed = False
         token = ""
         for attempt in count(1):
             try:
                 async with self.budget.slot():
                     token = await self.tokens.current()
-                    return await self._attempt(endpoint, query or {}, token)
+                    return await self._attempt(endpoint, url, query or {}, token)
             except ApiError as error:
                 if isinstance(error, RateLimited):
                     self.budget.pause(pause_after(error, self.random))
@@ -62,7 +76,7 @@ class HttpApi:
                         await self.clock.sleep(pause_s)
         raise AssertionError("count() does not end")
 
-    async def _attempt(self, endpoint: str, query: Mapping[str, str | int], token: str) -> Reply:
+    async def _attempt(self, endpoint: str, url: str, query: Mapping[str, str | int], token: str) -> Reply:
         record = RequestRecord(
             request_id=uuid4(),
             endpoint=endpoint,
@@ -72,9 +86,16 @@ class HttpApi:
         log.info("request", request_id=str(record.request_id), endpoint=endpoint, token_fp=record.token_fingerprint)
         started = self.clock.monotonic()
         try:
-            reply = await self._send(record, query, token)
-            record = _with_reply(record, reply, self.dialect)
-            self._judge(reply)
+            async with opened(self.client, self._request(record, url, query, token)) as incoming:
+                record = self._with_head(record, incoming)
+                self._judge_head(record, incoming)
+                body = await incoming.read()
+            reply = Reply(
+                str(record.request_id), incoming.status, incoming.headers, body, self.clock.now(), incoming.host
+            )
+            record = replace(record, bytes=len(body), ended_at=reply.received_at)
+            if reply.status != 200:
+                raise self.dialect.classify(reply)
         except ApiError as error:
             error.request_id = str(record.request_id)
             record = replace(record, error_code=error.code or f"http_{error.status}", retry_after_s=error.retry_after_s)
@@ -83,10 +104,21 @@ class HttpApi:
             self._note(replace(record, duration_ms=round((self.clock.monotonic() - started) * 1000)))
         return reply
 
-    async def _send(self, record: RequestRecord, query: Mapping[str, str | int], token: str) -> Reply:
-        request = self.client.build_request(
+    def _url(self, endpoint: str, path: Mapping[str, str]) -> str:
+        """Ids are data: quoted whole, they cannot leave their place in the path (docs/faults.md 116).
+
+        Raises NotFound for one that no quoting holds there.
+        """
+        for name, value in {**self.places, **path}.items():
+            if value in _STEPS:
+                raise NotFound(f"{value!r} cannot be asked for", code="unusable_id")
+            endpoint = endpoint.replace(f"{{{name}}}", quote(value, safe=""))
+        return self.api_url + endpoint
+
+    def _request(self, record: RequestRecord, url: str, query: Mapping[str, str | int], token: str) -> httpx.Request:
+        return self.client.build_request(
             "GET",
-            self.api_url + self._path(record.endpoint),
+            url,
             params=dict(query),
             headers={
                 "Authorization": f"{self.scheme} {token}",
@@ -94,32 +126,50 @@ class HttpApi:
                 self.dialect.request_id_header: str(record.request_id),
             },
         )
-        received = await exchange(self.client, request)
-        return Reply(
-            str(record.request_id), received.status, received.headers, received.body, self.clock.now(), host_of(request)
+
+    def _with_head(self, record: RequestRecord, incoming: Incoming) -> RequestRecord:
+        now = self.clock.now()
+        return replace(
+            record,
+            status=incoming.status,
+            ended_at=now,
+            headroom=read_headroom(incoming.headers, received_at=now),
+            server_request_id=incoming.headers.get(self.dialect.request_id_header.lower()),
         )
 
-    def _path(self, endpoint: str) -> str:
-        """An id is data: quoted whole, it cannot leave its place in the path (docs/faults.md 116)."""
-        for name, value in self.places.items():
-            endpoint = endpoint.replace("{" + name + "}", quote(value, safe=""))
-        return endpoint
-
-    def _judge(self, reply: Reply) -> None:
-        echo = self._echo(reply)
-        if echo is not None and echo != reply.request_id:
-            raise Transient("the reply echoes another request's id, so it may be another request's", code="wrong_echo")
-        if reply.status != 200:
-            raise self.dialect.classify(reply)
-        if reply.media_type != self.dialect.media_type:
+    def _judge_head(self, record: RequestRecord, incoming: Incoming) -> None:
+        """Everything that can be said before the body is read. Raises Transient, ContractBreach."""
+        self._judge_echo(record)
+        self._judge_age(record, incoming.headers)
+        media_type = read_media_type(incoming.headers)
+        if incoming.status == 200 and media_type != self.dialect.media_type:
             raise ContractBreach(
-                f"{reply.host} answered with {reply.media_type or 'something untyped'}, not with what was asked for",
+                f"{incoming.host} answered with {media_type or 'something untyped'}, not with what was asked for",
                 code="media_type",
                 hint="is that the API's host? Compare the installation's API address with the documentation",
             )
 
-    def _echo(self, reply: Reply) -> str | None:
-        return reply.headers.get(self.dialect.request_id_header.lower())
+    def _judge_echo(self, record: RequestRecord) -> None:
+        echo = record.server_request_id
+        if echo is None and not self._warned_of_echo:
+            self._warned_of_echo = True
+            log.warning("echo_missing", request_id=str(record.request_id), endpoint=record.endpoint)
+        if echo is not None and echo != str(record.request_id):
+            self._discard(record, "wrong_echo", "the reply echoes another request's id, so it may be another request's")
+
+    def _judge_age(self, record: RequestRecord, headers: Mapping[str, str]) -> None:
+        """A right echo proves a reply of ours: a `Date` that goes back with it is the server's clock that was set."""
+        stale, date = why_stale(headers, self._newest_date), read_date(headers)
+        if stale and date and record.server_request_id:
+            self._newest_date = date
+        if stale:
+            self._discard(record, "stale_reply", stale)
+        if date:
+            self._newest_date = max(date, self._newest_date or date)
+
+    def _discard(self, record: RequestRecord, code: str, why: str) -> NoReturn:
+        log.warning(code, request_id=str(record.request_id), endpoint=record.endpoint)
+        raise Transient(why, code=code)
 
     def _note(self, record: RequestRecord) -> None:
         self.records.append(record)
@@ -135,14 +185,3 @@ class HttpApi:
             rate_reset_at=record.headroom.reset_at,
             token_fp=record.token_fingerprint,
         )
-
-
-def _with_reply(record: RequestRecord, reply: Reply, dialect: Dialect) -> RequestRecord:
-    return replace(
-        record,
-        status=reply.status,
-        bytes=len(reply.body),
-        ended_at=reply.received_at,
-        headroom=read_headroom(reply.headers, received_at=reply.received_at),
-        server_request_id=reply.headers.get(dialect.request_id_header.lower()),
-    )

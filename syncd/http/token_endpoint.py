@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import httpx
 import msgspec
 
 from syncd.clock import Clock
 from syncd.errors import ApiError, ConfigError, TokenRefused, Transient
-from syncd.http.client import Exchange, exchange
+from syncd.http.client import Client, Exchange, exchange
 from syncd.http.unreached import host_of
 from syncd.wire.reply import read_error_code
 from syncd.wire.tokens import TokenResponse, Tokens, basic, read_tokens
@@ -22,7 +21,7 @@ _DEAD_GRANT = {"invalid_grant", "token_revoked"}
 class HttpTokenEndpoint:
     """`model.TokenEndpoint` over HTTP; the client's credentials travel in the body."""
 
-    client: httpx.AsyncClient
+    client: Client
     auth_url: str | None
     client_id: str | None
     client_secret: str | None = field(repr=False)
@@ -46,7 +45,11 @@ class HttpTokenEndpoint:
             "client_secret": self.client_secret,
         }
         request = self.client.build_request("POST", f"{self.auth_url}/oauth/token", data=form)
-        reply = await exchange(self.client, request)
+        # A kept connection may end just as it is used again, and nobody could tell whether the token was spent: so
+        # these calls keep none (docs/faults.md 15).
+        reply = await exchange(
+            self.client, request, most_bytes=self.client.bounds.small_body_bytes, keep_connection=False
+        )
         if reply.status != 200:
             raise _refusal(reply, host_of(request))
         return read_tokens(_decode(reply.body, host_of(request)), refresh_token, now=self.clock.now())
@@ -66,7 +69,7 @@ class HttpTokenEndpoint:
         request = self.client.build_request(
             "POST", f"{self.auth_url}/oauth/revoke", data={"token": token}, headers=headers
         )
-        reply = await exchange(self.client, request)
+        reply = await exchange(self.client, request, keep_connection=False)
         if reply.status != 200:
             raise _refusal(reply, host_of(request))
 
@@ -74,12 +77,8 @@ class HttpTokenEndpoint:
 def _decode(body: bytes, host: str) -> TokenResponse:
     try:
         return msgspec.json.decode(body, type=TokenResponse)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise Transient(
-            f"what {host} answered is no token reply",
-            code="token_reply",
-            hint="is revento.auth_url, or the installation's, the authorization server's address?",
-        ) from error
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Transient("the token endpoint's reply cannot be read", code="token_reply") from error
 
 
 def _refusal(reply: Exchange, host: str) -> ApiError | ConfigError:
@@ -91,7 +90,7 @@ def _refusal(reply: Exchange, host: str) -> ApiError | ConfigError:
         )
     if code in _DEAD_GRANT:
         return TokenRefused(f"the token endpoint answered {code}", status=reply.status, code=code)
-    if 400 <= reply.status < 500 and reply.status not in (408, 429):
+    if 300 <= reply.status < 500 and reply.status not in (408, 429):
         return ConfigError(
             f"the token endpoint at {host} answered {code or f'HTTP {reply.status}'}, which is no word on the grant",
             hint="is revento.auth_url right, and does nothing stand between?",

@@ -66,13 +66,17 @@ def judge(known: Known | None, row: Keyed) -> Verdict:
 
 
 async def apply_changes(tx: Transaction, changes: Iterable[Change], request_id: UUID) -> Counts:
-    """Write the entities of one page inside the given transaction, and say what became of each."""
+    """Write the entities of one page inside the given transaction, and say what became of each.
+
+    `request_id` is the call that brought those which name none.
+    """
     total = Counts()
     written: list[Change] = []
     for table, group in groupby(sorted(changes, key=_table_name), key=lambda change: change.table):
         verdicts = await _judge_all(tx, table, [_keyed(change) for change in group])
         changed = [row for row, verdict in verdicts if verdict in (Verdict.INSERT, Verdict.UPDATE)]
-        await _write(tx, table, changed, request_id)
+        for brought_by, rows in _by_request(changed, request_id):
+            await _write(tx, table, rows, brought_by)
         written += [row.change for row in changed]
         total += _count(verdict for _, verdict in verdicts)
     await insert_missing_parents(tx, written)
@@ -128,6 +132,14 @@ async def _write(tx: Transaction, table: Table, rows: list[Keyed], request_id: U
             [row.content_hash for row in rows],
         ],
     )
+
+
+def _by_request(rows: Iterable[Keyed], request_id: UUID) -> list[tuple[UUID, list[Keyed]]]:
+    """The rows by the call that brought them, in their order."""
+    groups: dict[UUID, list[Keyed]] = {}
+    for row in rows:
+        groups.setdefault(row.change.request_id or request_id, []).append(row)
+    return list(groups.items())
 
 
 def _keyed(change: Change) -> Keyed:

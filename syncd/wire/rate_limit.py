@@ -55,13 +55,14 @@ def _reset(value: int | None, received_at: datetime) -> datetime | None:
 
 def _seconds_until(text: str, date: str | None, received_at: datetime) -> float | None:
     """An HTTP date is on the server's clock, so it is held against the server's own `Date` where there is one."""
-    until = _http_date(text)
+    until = read_http_date(text)
     if until is None:
         return None
-    return (until - (_http_date(date or "") or received_at)).total_seconds()
+    return (until - (read_http_date(date or "") or received_at)).total_seconds()
 
 
-def _http_date(text: str) -> datetime | None:
+def read_http_date(text: str) -> datetime | None:
+    """A time as HTTP headers write it; None when it is none."""
     try:
         stamp = parsedate_to_datetime(text)
     except ValueError:

@@ -16,6 +16,8 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from syncd.wire.json_text import nests_deeper_than
+
 T = TypeVar("T")
 Judge = Callable[[Any], str | None]  # why a value cannot be stored, or None
 
@@ -24,6 +26,8 @@ LONGEST_ID_BYTES = 1000
 _INT64 = 2**63
 # Far below what exhausts the interpreter's stack, far above what a form is made of (docs/faults.md 74).
 DEEPEST_NESTING = 100
+# Below what the decoders and encoders bear on top of our own calls, so that none of them gives up half-way.
+DEEPEST_ROW = 500
 LONGEST_INTEGER = 400  # digits; far more than any column holds, far fewer than Python refuses
 _COMPACT = (",", ":")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -175,14 +179,26 @@ class Fields:
 
 
 def parse_row(raw: msgspec.Raw | bytes, path: str, bad: list[BadValue]) -> Fields:
-    """Read one undecoded row. Raises RowRejected when it is no JSON object that can be read."""
+    """One undecoded row, to be read field by field. Raises RowRejected when it is no JSON object that can be read."""
+    return Fields(decode_row(raw, path), path, bad)
+
+
+def decode_row(raw: msgspec.Raw | bytes, path: str) -> dict[str, Any]:
+    """One undecoded row, as it is. Raises RowRejected when it is no JSON object that can be read."""
+    text = bytes(raw)
+    if nests_deeper_than(DEEPEST_ROW, text):
+        raise _unread(text, path, f"nested more than {DEEPEST_ROW} deep")
     try:
-        values = _decode(bytes(raw))
-    except (ValueError, RecursionError) as error:
-        raise RowRejected(BadValue(path, str(error), bytes(raw).decode("utf-8", "backslashreplace"))) from error
+        values = _decode(text)
+    except ValueError as error:
+        raise _unread(text, path, str(error)) from error
     if not isinstance(values, dict):
         raise RowRejected(BadValue(path, "not an object", encode(values)))
-    return Fields(values, path, bad)
+    return values
+
+
+def _unread(text: bytes, path: str, reason: str) -> RowRejected:
+    return RowRejected(BadValue(path, reason, text.decode("utf-8", "backslashreplace")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,13 +209,10 @@ class Unreadable:
 
 
 def _decode(raw: bytes) -> Any:
-    """The row; where the fast decoder refuses all of it for one value, the slow one gives that value as Unreadable.
-
-    Raises ValueError (a JSONDecodeError or a UnicodeDecodeError) and RecursionError.
-    """
+    """The row; a value for which the fast decoder refuses all of it, the slow one gives as Unreadable."""
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return json.loads(raw, parse_float=_real, parse_int=_whole, parse_constant=Unreadable)
 
 
@@ -254,11 +267,8 @@ def _unstorable_text(value: str) -> str | None:
 def encode(value: Any) -> str:
     """A decoded value as JSON again, for people and for a later replay."""
     text = json.dumps(value, default=_literal, ensure_ascii=False, separators=_COMPACT)
-    return (
-        text
-        if text.isascii() or not _SURROGATE.search(text)
-        else json.dumps(value, default=_literal, separators=_COMPACT)
-    )
+    has_surrogate = not text.isascii() and _SURROGATE.search(text)
+    return json.dumps(value, default=_literal, separators=_COMPACT) if has_surrogate else text
 
 
 def _literal(number: Unreadable) -> str:

@@ -26,6 +26,8 @@ from syncd.store.requests import PendingRequests
 from syncd.wire.reply import read_listing
 from tests.harness import EVENT, PARTICIPANTS, ROLES, UNLIMITED, HastyClock
 
+ACTIVITY = "/events/{event_id}/activities/{activity_id}"
+
 
 @dataclass
 class Remote:
@@ -224,6 +226,32 @@ async def test_an_account_cannot_leave_its_place_in_the_path(open_remote: OpenRe
     path = entry["path"].partition("/events/")[2]
     assert path.endswith("/roles")
     assert "/" not in path.removesuffix("/roles")
+
+
+@pytest.mark.fault(116)
+@pytest.mark.parametrize("activity_id", ["../../developer", "a/b", "a?limit=1", "a#b", "%2e%2e", "{event_id}", "é x"])
+async def test_an_id_cannot_leave_its_place_in_the_path(open_remote: OpenRemote, activity_id: str) -> None:
+    remote = await open_remote()
+    api, records = await remote.api()
+    with pytest.raises(NotFound):
+        await api.get(ACTIVITY, path={"activity_id": activity_id})
+    (entry,) = remote.sandbox.log()
+    assert (entry["endpoint"], entry["query"], entry["error"]) == (ACTIVITY, "", "resource_not_found")
+    assert records.pending()[0].endpoint == ACTIVITY, "the record names the template"
+
+
+@pytest.mark.fault(116)
+@pytest.mark.parametrize("activity_id", [".", "..", ""])
+async def test_an_id_that_would_be_a_step_is_not_asked_for(open_remote: OpenRemote, activity_id: str) -> None:
+    """No quoting holds dots in their place: whoever reads a URL takes `%2e%2e` for a step too."""
+    remote = await open_remote()
+    api, _ = await remote.api()
+    with pytest.raises(NotFound):
+        await api.get(ACTIVITY, path={"activity_id": activity_id})
+    other, _ = await remote.api(event_id=remote.sandbox.event_ids[0], account=activity_id)
+    with pytest.raises(NotFound):
+        await other.get(ROLES)
+    assert remote.sandbox.log() == []
 
 
 async def test_a_cursor_is_data_too(open_remote: OpenRemote) -> None:

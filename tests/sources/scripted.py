@@ -47,9 +47,15 @@ class ScriptedApi:
         self._script = list(script)
         self.asked: list[tuple[str, dict[str, str | int]]] = []
 
-    async def get(self, endpoint: str, query: Mapping[str, str | int] | None = None) -> Reply:
+    async def get(
+        self,
+        endpoint: str,
+        query: Mapping[str, str | int] | None = None,
+        *,
+        path: Mapping[str, str] | None = None,
+    ) -> Reply:
         """The next line of the script."""
-        self.asked.append((endpoint, dict(query or {})))
+        self.asked.append((endpoint, dict(query or {}) | dict(path or {})))
         assert self._script, f"one call too many: {self.asked[-1]}"
         line = self._script.pop(0)
         if isinstance(line, ApiError):

@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 
 from syncd.wire.readers import (
     DEEPEST_NESTING,
+    DEEPEST_ROW,
     LONGEST_ID_BYTES,
     BadValue,
     Fields,
@@ -164,6 +165,23 @@ def test_nesting_has_a_floor() -> None:
         deep = [deep]
     assert unstorable(deep) is None
     assert unstorable([deep]) == f"nested more than {DEEPEST_NESTING} deep"
+
+
+@pytest.mark.fault(74)
+@pytest.mark.parametrize("opening", [b"[", b'{"a":'])
+@pytest.mark.parametrize("key", [b"nickname", b"unmapped"])
+def test_no_depth_makes_a_row_fail_half_way(key: bytes, opening: bytes) -> None:
+    """What is deep costs its value, what is deeper its row; there is nothing between that breaks the reader."""
+    for deep in (DEEPEST_NESTING + 1, DEEPEST_ROW - 1, DEEPEST_ROW, *range(900, 1000, 5), 5000):
+        closing = (b"]" if opening == b"[" else b"}") * deep
+        raw = b'{"id":"a","' + key + b'":' + opening * deep + b"1" + closing + b"}"
+        bad: list[BadValue] = []
+        if deep < DEEPEST_ROW:
+            fields = parse_row(raw, "$", bad)
+            assert (fields.id(), fields.opaque("nickname"), fields.rest(), len(bad)) == ("a", None, {}, 1)
+        else:
+            with pytest.raises(RowRejected, match="deep"):
+                parse_row(raw, "$", bad)
 
 
 @pytest.mark.fault(74)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from syncd.errors import ContractBreach
 from syncd.wire.readers import BadValue, parse_row
-from syncd.wire.reply import Reply, read_error_code, read_listing, read_object
+from syncd.wire.reply import MOST_ROWS, MOST_VALUES, read_error_code, read_listing, read_media_type, read_object
 from tests.sources.scripted import reply
 
 
@@ -92,6 +92,36 @@ def test_a_number_that_nothing_holds_costs_its_value_alone(constant: bytes) -> N
     assert parse_row(rows[0], "$.data[0]", bad).id() == "a"
 
 
+@pytest.mark.fault(74)
+def test_an_integer_of_any_length_costs_its_value_alone_even_beside_a_surrogate() -> None:
+    """Such a page is read by the slow decoder, which has limits of its own."""
+    body = b'{"data":[{"id":"\\ud800"},{"id":"b","x":-' + b"9" * 5000 + b',"y":1}],"has_more":false}'
+    bad: list[BadValue] = []
+    fields = parse_row(read_listing(reply(body), paged=True).data[1], "$.data[1]", bad)
+    assert (fields.id(), fields.whole("x"), fields.whole("y"), len(bad)) == ("b", None, 1, 1)
+
+
+@pytest.mark.fault(74)
+def test_what_holds_too_much_is_a_breach_before_it_is_built() -> None:
+    rows = b'{"data":[' + b",".join([b"{}"] * MOST_ROWS) + b'],"has_more":false}'
+    assert len(read_listing(reply(rows), paged=True).data) == MOST_ROWS
+    with pytest.raises(ContractBreach, match="rows"):
+        read_listing(reply(rows.replace(b"[", b"[1,")), paged=True)
+    most = b'{"id":"a","x":[' + b",".join([b"1"] * (MOST_VALUES - 2)) + b"]}"
+    assert read_object(reply(most))
+    with pytest.raises(ContractBreach, match="values"):
+        read_object(reply(most.replace(b"[", b"[1,")))
+    with pytest.raises(ContractBreach, match="values"):
+        read_listing(reply(b'{"data":[' + most + b"]}"), paged=False)
+    assert read_object(reply(b'{"id":"a","x":"' + b"," * MOST_VALUES + b'"}')), "text is one value"
+
+
+@pytest.mark.fault(74)
+@pytest.mark.parametrize("code", [b"x", b"token_expired"])
+def test_an_error_nested_without_end_is_no_envelope(code: bytes) -> None:
+    assert read_error_code(b'{"error":"' + code + b'","x":' + b"[" * 50_000) is None
+
+
 def test_an_object() -> None:
     assert bytes(read_object(reply({"id": "evt"}))) == b'{"id": "evt"}'
     with pytest.raises(ContractBreach):
@@ -125,6 +155,4 @@ def test_errors(body: bytes, code: str | None) -> None:
     ],
 )
 def test_the_media_type(header: str | None, media_type: str) -> None:
-    headers = {} if header is None else {"content-type": header}
-    answered: Reply = reply({}, headers=headers)
-    assert answered.media_type == media_type
+    assert read_media_type({} if header is None else {"content-type": header}) == media_type

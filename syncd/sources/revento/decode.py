@@ -9,6 +9,7 @@ activities says nothing of their links; a missing sign-up list says nothing of t
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 from uuid import UUID
 
@@ -78,8 +79,8 @@ class Batch:
             self._rejected.append(rejected.bad)
             return None
 
-    def add(self, fields: Fields, decode: Decode) -> Change | None:
-        """Decode one row; None, and noted as rejected, when it has no usable key.
+    def add(self, fields: Fields, decode: Decode, reply: Reply | None = None) -> Change | None:
+        """Decode one row; None, and noted as rejected, when it has no usable key. `reply`: the one that it stood in.
 
         Raises ContractBreach when it names another event: the reply is not ours (docs/faults.md 33).
         """
@@ -90,6 +91,10 @@ class Batch:
         except RowRejected as rejected:
             self._rejected.append(rejected.bad)
             return None
+        if reply is not None and reply is not self._reply:
+            brought_by = UUID(reply.request_id)
+            change = replace(change, request_id=brought_by)
+            shared = tuple(replace(one, request_id=brought_by) for one in shared)
         self._changes.append(change)
         self._shared.extend(shared)
         return change

@@ -10,7 +10,7 @@ from syncd.sources.revento.decode_program import decode_activity, decode_thread,
 from syncd.sources.revento.faults import classify
 from syncd.sources.revento.tables import METADATA
 from syncd.sources.revento.views import VIEWS
-from syncd.sources.revento.walks import walk_event, walk_list, walk_locations, walk_pages
+from syncd.sources.revento.walks import walk_activities, walk_event, walk_list, walk_locations, walk_pages
 
 STREAMS = (
     Stream("event", "event.read", walk_event),
@@ -18,7 +18,7 @@ STREAMS = (
     Stream("participants", "participants.read", walk_pages("/events/{event_id}/participants", decode_participant)),
     Stream("threads", "program.read", walk_list("/events/{event_id}/threads", decode_thread)),
     Stream("locations", "program.read", walk_locations),
-    Stream("activities", "program.read", walk_pages("/events/{event_id}/activities", decode_activity)),
+    Stream("activities", "program.read", walk_activities("/events/{event_id}/activities", decode_activity)),
     Stream("waves", "program.read", walk_list("/events/{event_id}/registration-waves", decode_wave)),
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from uuid import UUID
@@ -16,6 +16,7 @@ from syncd.sources.revento.decode import Batch, Decode
 from syncd.sources.revento.decode_places import decode_venues
 from syncd.sources.revento.decode_program import decode_event
 from syncd.sources.revento.faults import breach
+from syncd.sources.revento.summaries import FullActivities, Item
 from syncd.wire.position import CursorAt, Position
 from syncd.wire.readers import BadValue, RowRejected, parse_row
 from syncd.wire.reply import Listing, Reply, read_listing, read_object
@@ -64,11 +65,24 @@ def walk_pages(endpoint: str, decode: Decode) -> Walk:
     return _ListingWalk(endpoint, decode, is_paged=True)
 
 
+def walk_activities(endpoint: str, decode: Decode) -> Walk:
+    """A paged listing of activities; where it holds summaries, what is missing is read elsewhere."""
+    return _ListingWalk(endpoint, decode, is_paged=True, completing=lambda api: FullActivities(api).complete)
+
+
+Complete = Callable[[Sequence[Item]], Awaitable[Sequence[Item]]]
+
+
+async def _as_listed(items: Sequence[Item]) -> Sequence[Item]:
+    return items
+
+
 @dataclass(frozen=True, slots=True)
 class _ListingWalk:
     endpoint: str
     decode: Decode
     is_paged: bool
+    completing: Callable[[Api], Complete] = lambda _: _as_listed
 
     async def __call__(
         self, api: Api, installation: Installation, position: Position, page_size: int
@@ -76,13 +90,15 @@ class _ListingWalk:
         largest = min(page_size, LARGEST_LIMIT) if self.is_paged else NO_LIMIT
         cursor, limit = _begin(self.endpoint, position, largest)
         trail = _Trail(cursor)
+        complete = self.completing(api)
         while True:
             reply, limit = await _fetch(api, self.endpoint, cursor, limit)
             listing = read_listing(reply, paged=self.is_paged)
             trail.note(reply, listing)
             cursor = listing.next_cursor if listing.has_more is True else None
             resume_at = cursor and CursorAt(cursor, reply.received_at, self.endpoint, limit, str(installation.grant_id))
-            yield _decode_rows(reply, listing, self.decode, installation.account).page(resume_at or None, limit or None)
+            items = await complete([Item(raw, reply) for raw in listing.data])
+            yield _decode_rows(reply, items, self.decode, installation.account).page(resume_at or None, limit or None)
             if cursor is None:
                 return
 
@@ -140,12 +156,12 @@ def _query(cursor: str | None, limit: int) -> Mapping[str, str | int]:
     return asked | ({"cursor": cursor} if cursor else {})
 
 
-def _decode_rows(reply: Reply, listing: Listing, decode: Decode, event_id: str) -> Batch:
+def _decode_rows(reply: Reply, items: Iterable[Item], decode: Decode, event_id: str) -> Batch:
     batch = Batch(reply, event_id)
-    for index, raw in enumerate(listing.data):
-        fields = batch.read(raw, f"$.data[{index}]")
+    for index, item in enumerate(items):
+        fields = batch.read(item.raw, f"$.data[{index}]")
         if fields is not None:
-            batch.add(fields, decode)
+            batch.add(fields, decode, item.reply)
     return batch
 
 
