@@ -32,7 +32,7 @@ PREFIX = "SYNCD_"
 LATER = (
     *("security.pseudonym_keys", "http.admin_token", "http.viewer_token", "http.public_url", "dispatch.mode"),
     *("revento.next_client_secret", "revento.redirect_uri", "revento.webhook_secrets", "revento.user_limits"),
-    *("inevent", "revvvs", "revdesk", "removals", "privacy", "retention"),
+    *("inevent", "revvvs", "revdesk", "privacy", "retention"),
 )
 
 
@@ -107,6 +107,16 @@ class Freshness(Group):
     revento: ReventoFreshness = ReventoFreshness()
 
 
+class Removals(Group):
+    """A row is hidden when so many certified walks in a row have missed it; a set of more than `min_rows` and more than
+    `max_share` of a stream's rows, or of more than `max_rows`, waits for `syncd deletes accept`."""
+
+    max_share: float = Field(default=0.2, ge=0, le=1)
+    min_rows: int = Field(default=10, ge=0)
+    max_rows: int = Field(default=500, ge=0)
+    witnesses: int = Field(default=2, ge=1)
+
+
 class Daemon(Group):
     """Seconds that work may take to end after SIGTERM, and that a lease lives without being renewed."""
 
@@ -139,6 +149,7 @@ class Settings(BaseSettings):
     http: Http = Http()
     revento: Revento = Revento()
     freshness: Freshness = Freshness()
+    removals: Removals = Removals()
     daemon: Daemon = Daemon()
     dispatch: Dispatch = Dispatch()
     log: Log = Log()

@@ -84,6 +84,12 @@ REFERENCES = {
     "marker_key": "markers",
     "wave_key": "registration_waves",
 }
+# The listing that each table's rows are in; markers have none of their own.
+STREAMS = {table: table for table in ("roles", "participants", "threads", "activities")}
+STREAMS |= {"registration_waves": "waves", **dict.fromkeys(("venues", "buildings", "floors", "locations"), "locations")}
+# How many complete walks in a row must miss a row before it is hidden.
+WITNESSES = 2
+
 # The two keys of the sandbox's forms that ask for health or access needs.
 SENSITIVE = {"dietary_notes", "emergency"}
 JSON_TYPES = {bool: "boolean", str: "string", int: "number", float: "number", list: "array", dict: "object"}
@@ -274,7 +280,7 @@ class Expected:
                 event_id, _, own_id = key.partition("/")
                 own = dict(zip(COLUMNS[table], (key, event_id, own_id), strict=False))
                 empty = dict.fromkeys(COLUMNS[table])
-                self.add(table, **empty | own, _syncd_is_stub=True, _syncd_deleted_at=None)
+                self.add(table, **empty | own, _syncd_is_stub=True)  # `hidden_problems` judges whether it is hidden
 
 
 def _key(table: str, row: Json) -> Key:
@@ -311,6 +317,83 @@ def stored(connection: psycopg.Connection, event_ids: Collection[str]) -> Rows:
             if str(owner).partition("/")[0] in event_ids and row.get("is_current") is not False:
                 found[table][_key(table, row)] = row
     return found
+
+
+def set_hidden_aside(expected: Rows, found: Rows) -> list[str]:
+    """Take out of `found` what is hidden and no longer served, and what only that names; no personal data may be left.
+
+    What is served must be live: a hidden row of it stays in, and so does the difference.
+    """
+    hidden = {
+        (table, key[0])
+        for table in ENTITIES
+        for key, row in found[table].items()
+        if row["_syncd_deleted_at"] is not None and expected[table].get(key, {}).get("_syncd_is_stub", True)
+    }
+    left = any(table == "participants" and not found[table][(key,)]["_syncd_is_stub"] for table, key in hidden)
+    lines = [f"{table} {key}: kept of a hidden row" for table, key in _personal(found) & hidden]
+    named = set()
+    for table in COLUMNS:
+        for key in found[table].keys() - expected[table].keys():
+            row = found[table][key]
+            ends = {(REFERENCES[name], row[name]) for name in row.keys() & REFERENCES.keys()}
+            if ends & hidden if table in PARTS else (table, key[0]) in hidden:
+                named |= ends
+                del found[table][key]
+    for table, key in hidden:
+        expected[table].pop((key,), None)
+        found[table].pop((key,), None)
+    for table, key in named:  # markers and stubs stay when nothing live names them any more
+        row = found[table].get((key,), {})
+        if (key,) not in expected[table] and (table == "markers" or row.get("_syncd_is_stub")):
+            found[table].pop((key,), None)
+    for key, row in found["activity_registration_waves"].items():  # what a hidden side said last
+        for end, flag in ((("activities", key[0]), "from_activity"), (("registration_waves", key[1]), "from_wave")):
+            if end in hidden:
+                row[flag] = expected["activity_registration_waves"][key][flag]
+    if left:
+        _forget_old_answers(expected["form_fields"], found["form_fields"])
+    return lines
+
+
+def _personal(found: Rows) -> set[tuple[Any, ...]]:
+    """The entities of which personal data are kept."""
+    return {
+        *(("participants", key) for (key,) in found["participant_private"]),
+        *(("activities", key) for (key,) in found["activity_private"]),
+        *found["unmapped_fields"],
+    }
+
+
+def _forget_old_answers(expected: dict[Key, Json], found: dict[Key, Json]) -> None:
+    """The dictionary only grows: of people who are hidden their questions stay."""
+    for key, row in list(found.items()):
+        if key not in expected:
+            del found[key]
+        elif set(row["value_types"]) >= set(expected[key]["value_types"]):
+            row["value_types"] = expected[key]["value_types"]
+
+
+def stub_problems(connection: psycopg.Connection) -> list[str]:
+    """Stubs that should be hidden by now, or not yet: by how many clean walks of their listing came after them."""
+    lines = []
+    for table, stream in STREAMS.items():
+        key = COLUMNS[table][0]
+        rows = connection.execute(
+            f"""SELECT {key}, _syncd_deleted_at IS NOT NULL,
+                   (SELECT count(*) FROM syncd.walks AS walk JOIN syncd.installations ON name = installation
+                    WHERE stream = %s AND account = stub.event_id AND outcome = 'certified' AND generation = 1
+                      AND rejected = 0 AND duplicates = 0
+                      AND (started_at > _syncd_synced_at OR _syncd_deleted_at IS NOT NULL))
+                FROM revento.{table} AS stub WHERE _syncd_is_stub""".encode(),
+            [stream],
+        ).fetchall()
+        lines += [
+            f"{table} {one}: hidden is {is_hidden} after {n} walks"
+            for one, is_hidden, n in rows
+            if is_hidden != (n >= WITNESSES)
+        ]
+    return lines
 
 
 def metadata_problems(connection: psycopg.Connection) -> list[str]:
@@ -387,8 +470,9 @@ def compare(
     for activity_key, participant_key, position in kept_sign_ups:
         expected.sign_up(activity_key, participant_key, position)
     lines = [f"{table}.{column}: not compared" for table, column in sorted(uncompared(connection))]
-    lines += metadata_problems(connection)
+    lines += metadata_problems(connection) + stub_problems(connection)
     found = stored(connection, {one["event"]["id"] for one in events})
+    lines += set_hidden_aside(expected.rows, found)
     lines += differences(expected.rows, found)
     return lines if lines or kept_sign_ups else payload_differences(events, found)
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "installations": "syncd.cli.installations:installations",
     "runs": "syncd.cli.runs:runs",
     "requests": "syncd.cli.requests:requests",
+    "deletes": "syncd.cli.deletes:deletes",
     "db": "syncd.cli.db:db",
     "config": "syncd.cli.config:config",
     "healthcheck": "syncd.cli.healthcheck:healthcheck",

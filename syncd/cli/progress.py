@@ -118,6 +118,7 @@ class JsonLines:
             inserted=counts.inserted,
             updated=counts.updated,
             unchanged=counts.unchanged,
+            removed=progress.removed,
         )
 
     def held(self, installation: str, owner: str, until: datetime) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from syncd.store.runs import StreamResult
     from syncd.sync.round import RoundResult
 
-HEADERS = ("INSTALLATION", "STREAM", "STATUS", "PAGES", "ROWS", "NEW", "CHANGED", "UNCHANGED", "REASON")
+HEADERS = ("INSTALLATION", "STREAM", "STATUS", "PAGES", "ROWS", "NEW", "CHANGED", "UNCHANGED", "REMOVED", "REASON")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def _stream(result: StreamResult) -> dict[str, Any]:
         "updated": counts.updated,
         "unchanged": counts.unchanged,
         "superseded": counts.superseded,
-        "removed": 0,
+        "removed": result.removed,
         "rejected": counts.rejected,
         "quarantined_values": counts.quarantined_values,
         "request_id": result.request_id,
@@ -152,6 +152,7 @@ def _row(installation: str, result: StreamResult) -> tuple[object, ...]:
         counts.inserted,
         counts.updated,
         counts.unchanged,
+        result.removed or None,
         result.reason,
     )
 

@@ -80,8 +80,8 @@ def _row(stream: StreamReport) -> tuple[object, ...]:
 
 def summary(streams: Sequence[StreamReport]) -> str:
     """`All 21 streams fresh`, or how many are not."""
-    numbers = {state: sum(stream.state == state for stream in streams) for state in ("late", "never", "skipped")}
-    words = {"late": "late", "never": "never certified", "skipped": "skipped"}
+    words = {"held": "held", "late": "late", "never": "never certified", "skipped": "skipped"}
+    numbers = {state: sum(stream.state == state for stream in streams) for state in words}
     others = [f"{number} {words[state]}" for state, number in numbers.items() if number]
     if not others:
         return f"All {count(len(streams), 'stream')} fresh"

@@ -22,7 +22,7 @@ NARROWEST_SENTENCE = 24
 UNFOLDED = 100_000
 STYLES = {
     **dict.fromkeys(("fresh", "certified", "succeeded", "active", "healthy"), "green"),
-    **dict.fromkeys(("incomplete", "partial", "interrupted", "paused", "never"), "yellow"),
+    **dict.fromkeys(("incomplete", "partial", "interrupted", "paused", "never", "held"), "yellow"),
     **dict.fromkeys(("late", "failed", "refused", "needs_consent", "suspended"), "red"),
 }
 

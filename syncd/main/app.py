@@ -33,6 +33,7 @@ from syncd.store.installations import (
 from syncd.store.leases import Claim
 from syncd.store.requests import PendingRequests, lost_calls, pause_left_s, spent_ages_s, store_requests
 from syncd.store.tokens import StoredTokens
+from syncd.sync.removals import Rules
 from syncd.sync.round import Order, RoundResult, Watch, run_round
 from syncd.sync.run import Run
 from syncd.sync.standing import consult
@@ -112,6 +113,7 @@ class App:
             page_size=self.settings.revento.page_size,
             wait=wait,
             fresh=fresh,
+            removals=Rules(**self.settings.removals.model_dump()),
         )
 
     @asynccontextmanager

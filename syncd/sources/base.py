@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, Table
 
 from syncd.model import Api, Dialect, Installation, Page, View
 from syncd.wire.position import Position
@@ -26,11 +26,15 @@ class Walk(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One listing: how it is walked, and the scope it needs."""
+    """One listing: how it is walked, the scope it needs, and the tables whose rows are all in it.
+
+    A row of `tables` that its walks no longer meet is gone at the source. A single object is no listing: it has none.
+    """
 
     name: str
     scope: str
     walk: Walk
+    tables: tuple[Table, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

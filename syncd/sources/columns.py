@@ -171,7 +171,7 @@ def _metadata_columns() -> tuple[Column[Any], ...]:
     return (
         stamp("_syncd_synced_at", "When syncd last changed this row's content, in UTC", nullable=False),
         stamp("_syncd_deleted_at", "When syncd hid the row because the API no longer lists it; null: live"),
-        Column("_syncd_run_id", Uuid, comment="The run that last changed the row; null on a stub"),
+        Column("_syncd_run_id", Uuid, comment="The run whose page last changed the row; null on a stub"),
         Column("_syncd_request_id", Uuid, comment="The API request whose reply last changed the row; null on a stub"),
         Column("_syncd_hash", LargeBinary, comment="Hash of the content, to tell a changed row; null on a stub"),
         flag(

@@ -25,7 +25,7 @@ DATA_FRESHNESS = View(
         "age_seconds": "Seconds since then; null: never yet",
         "promised_seconds": "How old it may become",
         "is_stale": "True: older than promised, or never certified; a stream that was skipped promises nothing",
-        "reason": "Why the last try did not certify the stream; null: it did, or there was none yet",
+        "reason": "Why the last try did not certify the stream, or what it held; null: nothing to tell, or no try yet",
         "last_tried_at": "When a run last ended the stream, either way",
     },
 )

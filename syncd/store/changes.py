@@ -85,8 +85,12 @@ async def apply_changes(tx: Transaction, changes: Iterable[Change], request_id: 
 
 def key_hashes(changes: Iterable[Change]) -> bytes:
     """8 bytes for each row served, sorted: what a walk remembers of the keys it saw."""
-    names = (f"{change.table.name}/{key_of(change.table, change.row)}" for change in changes)
-    return b"".join(sorted(hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names))
+    return b"".join(sorted(key_hash(change.table, key_of(change.table, change.row)) for change in changes))
+
+
+def key_hash(table: Table, key: str) -> bytes:
+    """The 8 bytes that stand for a row in the ledger."""
+    return hashlib.blake2b(f"{table.name}/{key}".encode(), digest_size=8).digest()
 
 
 async def _judge_all(tx: Transaction, table: Table, rows: list[Keyed]) -> list[tuple[Keyed, Verdict]]:

@@ -43,7 +43,7 @@ class Transaction:
 
     cursor: AsyncCursor[tuple[Any, ...]]
     stream: StreamKey
-    run_id: UUID
+    run_id: UUID | None  # None: it is no run's doing
     now: datetime
 
 
@@ -64,6 +64,20 @@ class Database:
                 yield Transaction(cursor, StreamKey(lease.installation, stream), run_id, now)
 
     @asynccontextmanager
+    async def between_pages(self, stream: StreamKey) -> AsyncIterator[Transaction]:
+        """A write transaction beside whoever drives the installation: it waits for a page that is being written, and
+        the next one waits for it. Raises DatabaseError."""
+        with translated():
+            async with self.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
+                await self._limit_idling(cursor)
+                await cursor.execute(
+                    "SELECT FROM syncd.leases WHERE installation = %s FOR UPDATE", [stream.installation]
+                )
+                await cursor.execute("SELECT clock_timestamp()")
+                (now,) = await cursor.fetchone() or ()
+                yield Transaction(cursor, stream, None, now)
+
+    @asynccontextmanager
     async def control(self) -> AsyncIterator[ControlConnection]:
         """A transaction for control queries, committed on leaving. Raises DatabaseError."""
         with translated():
@@ -71,13 +85,8 @@ class Database:
                 yield connection
 
     async def _fence(self, cursor: AsyncCursor[tuple[Any, ...]], lease: Lease) -> datetime:
-        """Lock the claim against a takeover until we commit.
-
-        The lock must not outlive a driver that stalls here, or nobody could take over from it: hence the timeout.
-        """
-        await cursor.execute(
-            "SELECT set_config('idle_in_transaction_session_timeout', %s, true)", [f"{self.lease_s * 1000 // 3:.0f}ms"]
-        )
+        """Lock the claim against a takeover until we commit."""
+        await self._limit_idling(cursor)
         await cursor.execute(
             "SELECT transaction_timestamp() FROM syncd.leases WHERE installation = %s AND epoch = %s FOR SHARE",
             [lease.installation, lease.epoch],
@@ -87,6 +96,12 @@ class Database:
             raise lost(lease)
         now: datetime = row[0]
         return now
+
+    async def _limit_idling(self, cursor: AsyncCursor[tuple[Any, ...]]) -> None:
+        """A lock on the claim must not outlive a process that stalls, or nobody could take over."""
+        await cursor.execute(
+            "SELECT set_config('idle_in_transaction_session_timeout', %s, true)", [f"{self.lease_s * 1000 // 3:.0f}ms"]
+        )
 
 
 @asynccontextmanager

@@ -141,14 +141,14 @@ def _open(table: Table, owner: str, member: str, entities: Table) -> str:
     """Open spells for members that have none.
 
     The truth lies after the last look at a whole list without the member. That look is at least as late as the start
-    of the last certified walk; without a whole list before, nothing is known.
+    of the last certified walk; without a whole list before, or behind an absence, nothing is known.
     """
     column, whole = table.info["whole_when"]
     names = _spell_columns(table)
     return (
         f"INSERT INTO {table} ({', '.join(names)}, first_seen_at, first_seen_lower_bound) "
         f"SELECT {', '.join(f'rows.{name}' for name in names)}, %b::timestamptz, "
-        f"CASE WHEN entity.{column} = '{whole}' THEN "
+        f"CASE WHEN entity.{column} = '{whole}' AND entity._syncd_deleted_at IS NULL THEN "
         "(SELECT last_certified_at FROM syncd.stream_status WHERE installation = %b AND stream = %b) END "
         f"FROM {_spell_rows(table)} LEFT JOIN {entities} AS entity ON entity.{key_column(entities)} = rows.{owner} "
         f"WHERE NOT EXISTS (SELECT FROM {table} AS ours WHERE ours.{owner} = rows.{owner} "

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from syncd.store.database import Database
 from syncd.store.installations import due_streams
 
-StreamState = Literal["fresh", "late", "never", "skipped"]
+StreamState = Literal["fresh", "held", "late", "never", "skipped"]
 
 
 # --- freshness --------------------------------------------------------------------------------------------------------
@@ -22,7 +22,10 @@ StreamState = Literal["fresh", "late", "never", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class StreamReport:
-    """How fresh a stream is. `late` and `never` break the promise; `skipped` lacks a scope, which is a steady state."""
+    """How fresh a stream is. `late` and `never` break the promise; `skipped` lacks a scope, which is a steady state.
+
+    `held` is fresh, and rows that are gone at the source wait for a person's decision.
+    """
 
     stream: str
     state: StreamState
@@ -118,7 +121,9 @@ def _state(status: str | None, age_s: float | None, *, is_stale: bool) -> Stream
         return "skipped"
     if age_s is None:
         return "never"
-    return "late" if is_stale else "fresh"
+    if is_stale:
+        return "late"
+    return "held" if status == "held" else "fresh"
 
 
 async def _last_run(control: AsyncConnection, installation: str) -> RunReport | None:

@@ -13,11 +13,16 @@ from syncd.store.database import Database, Transaction, fence
 
 # A round that was cut off longer ago is over: what it certified is no longer fresh enough to be taken over.
 RESUMABLE_FOR_S = 3600
+# A brake refused (docs/interface.md §3).
+HELD_EXIT_CODE = 5
 
 
 @dataclass(frozen=True, slots=True)
 class StreamResult:
-    """What a run did to one stream; `status` is certified, incomplete, skipped or failed."""
+    """What a run did to one stream; `status` is certified, held, incomplete, skipped or failed.
+
+    A stream that is held is certified all the same: its data are in, and a removal waits for a person.
+    """
 
     stream: str
     status: str
@@ -25,6 +30,7 @@ class StreamResult:
     pages: int = 0
     requests: int = 0
     counts: Counts = field(default_factory=Counts)
+    removed: int = 0
     request_id: UUID | None = None
     error_code: str | None = None
     exit_code: int = 0  # what the failure alone would end a command with
@@ -33,7 +39,7 @@ class StreamResult:
 
 @dataclass(frozen=True, slots=True)
 class OpenRun:
-    """A run that is under way, and the streams that it has certified within the last hour."""
+    """A run that is under way, and the streams that it has certified, held ones included, within the last hour."""
 
     run_id: UUID
     certified: tuple[StreamResult, ...]
@@ -93,9 +99,9 @@ _BEGIN = text("""
 """)
 _CERTIFIED = text("""
     SELECT stream, status, reason, pages, requests, inserted, updated, unchanged, superseded, rejected,
-           quarantined_values, request_id, error_code
+           quarantined_values, removed, request_id, error_code
     FROM syncd.run_streams
-    WHERE run_id = :run_id AND status = 'certified'
+    WHERE run_id = :run_id AND status IN ('certified', 'held')
       AND ended_at > clock_timestamp() - make_interval(secs => :resumable_for_s)
     ORDER BY ended_at
 """)
@@ -143,20 +149,21 @@ async def note_failure(database: Database, lease: Lease, run_id: UUID, streams: 
 
 _END_STREAM = """
     INSERT INTO syncd.run_streams (run_id, stream, status, reason, pages, requests, seen, inserted, updated, unchanged,
-        superseded, rejected, quarantined_values, request_id, error_code, ended_at)
+        superseded, rejected, quarantined_values, removed, request_id, error_code, ended_at)
     SELECT %(run_id)s, %(stream)s, %(status)s, %(reason)s, count(page.walk_id), %(requests)s,
         coalesce(sum(seen), 0), coalesce(sum(inserted), 0), coalesce(sum(updated), 0), coalesce(sum(unchanged), 0),
         coalesce(sum(superseded), 0), coalesce(sum(page.rejected), 0), coalesce(sum(quarantined_values), 0),
+        %(removed)s,
         coalesce(%(request_id)s, (array_agg(request_id ORDER BY committed_at DESC))[1]), %(error_code)s, %(now)s
     FROM syncd.walk_pages AS page JOIN syncd.walks AS walk USING (walk_id)
     WHERE page.run_id = %(run_id)s AND walk.installation = %(installation)s AND walk.stream = %(stream)s
     ON CONFLICT (run_id, stream) DO UPDATE SET (status, reason, pages, requests, seen, inserted, updated, unchanged,
-        superseded, rejected, quarantined_values, request_id, error_code, ended_at)
+        superseded, rejected, quarantined_values, removed, request_id, error_code, ended_at)
         = ROW(EXCLUDED.status, EXCLUDED.reason, EXCLUDED.pages, run_streams.requests + EXCLUDED.requests, EXCLUDED.seen,
         EXCLUDED.inserted, EXCLUDED.updated, EXCLUDED.unchanged, EXCLUDED.superseded, EXCLUDED.rejected,
-        EXCLUDED.quarantined_values, EXCLUDED.request_id, EXCLUDED.error_code, EXCLUDED.ended_at)
+        EXCLUDED.quarantined_values, EXCLUDED.removed, EXCLUDED.request_id, EXCLUDED.error_code, EXCLUDED.ended_at)
     RETURNING stream, status, reason, pages, requests, inserted, updated, unchanged, superseded, rejected,
-        quarantined_values, request_id, error_code
+        quarantined_values, removed, request_id, error_code
 """
 
 
@@ -168,6 +175,7 @@ def _parameters(tx: Transaction, result: StreamResult) -> dict[str, object]:
         "status": result.status,
         "reason": result.reason,
         "requests": result.requests,
+        "removed": result.removed,
         "request_id": result.request_id,
         "error_code": result.error_code,
         "now": tx.now,
@@ -175,5 +183,7 @@ def _parameters(tx: Transaction, result: StreamResult) -> dict[str, object]:
 
 
 def _result(row: object) -> StreamResult:
-    stream, status, reason, pages, requests, *books, request_id, error_code = row  # type: ignore[misc]
-    return StreamResult(stream, status, reason, pages, requests, Counts(*books), request_id, error_code)  # type: ignore[has-type]
+    stream, status, reason, pages, requests, *books, removed, request_id, error_code = row  # type: ignore[misc]
+    exit_code = HELD_EXIT_CODE if status == "held" else 0  # type: ignore[has-type]
+    counts = Counts(*books)  # type: ignore[has-type]
+    return StreamResult(stream, status, reason, pages, requests, counts, removed, request_id, error_code, exit_code)  # type: ignore[has-type]

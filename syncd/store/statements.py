@@ -41,11 +41,15 @@ def written_columns(table: Table) -> tuple[Column[Any], ...]:
 
 @cache
 def read_known(table: Table) -> str:
-    """Key, hash, version and stub mark of the entities whose keys are given; a hidden one has no hash to match."""
+    """Key, hash, version and stub mark of the entities whose keys are given.
+
+    A hidden one has neither hash nor version: whatever the API lists again shows again, though it be the same, or
+    older; its personal data are gone, so there is nothing newer to keep.
+    """
     version = "updated_at" if "updated_at" in table.columns else "NULL::timestamptz"
     return (
-        f"SELECT {key_column(table)}, CASE WHEN _syncd_deleted_at IS NULL THEN _syncd_hash END, {version}, "
-        f"_syncd_is_stub FROM {table} "
+        f"SELECT {key_column(table)}, CASE WHEN _syncd_deleted_at IS NULL THEN _syncd_hash END, "
+        f"CASE WHEN _syncd_deleted_at IS NULL THEN {version} END, _syncd_is_stub FROM {table} "
         f"WHERE {key_column(table)} = ANY(%b::text[])"
     )
 
@@ -74,6 +78,36 @@ def insert_stubs(table: Table) -> str:
         f"INSERT INTO {table} ({', '.join(names)}, _syncd_is_stub, _syncd_synced_at) "
         f"SELECT rows.*, true, %b::timestamptz FROM unnest({arrays}) AS rows "
         f"ON CONFLICT ({key_column(table)}) DO NOTHING"
+    )
+
+
+@cache
+def read_live(table: Table) -> str:
+    """Key, stub mark, and whether it stood there before an instant, of all that is not hidden. Parameters: the
+    instant, and the id of what scopes the table."""
+    return (
+        f"SELECT {key_column(table)}, _syncd_is_stub, _syncd_synced_at < %b::timestamptz FROM {table} "
+        f"WHERE {table.info['key'][0]} = %b AND _syncd_deleted_at IS NULL"
+    )
+
+
+@cache
+def hide_entities(table: Table) -> str:
+    """Hide live entities. Parameters: now, twice, and their keys."""
+    return (
+        f"UPDATE {table} SET _syncd_deleted_at = %b, _syncd_synced_at = %b "
+        f"WHERE {key_column(table)} = ANY(%b::text[]) AND _syncd_deleted_at IS NULL"
+    )
+
+
+@cache
+def delete_personal(table: Table) -> tuple[str, ...]:
+    """Delete what is kept of entities in tables that BI is not granted. Parameter of each: their keys."""
+    personal = [other for other in table.metadata.sorted_tables if other.info.get("personal")]
+    owned = [(other, name) for other in personal for name, parent in foreign_keys(other).items() if parent is table]
+    return (
+        *(f"DELETE FROM {other} WHERE {name} = ANY(%b::text[])" for other, name in owned),
+        f"DELETE FROM {table.schema}.unmapped_fields WHERE entity = '{table.name}' AND entity_key = ANY(%b::text[])",
     )
 
 

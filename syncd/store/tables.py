@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Double,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    false,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP, UUID
@@ -45,6 +47,11 @@ def _count(name: str, comment: str) -> Column[int]:
 
 def _uuid(name: str, comment: str, *, null: bool = True, key: bool = False) -> Column[object]:
     return Column(name, UUID(as_uuid=True), primary_key=key, nullable=null and not key, comment=comment)
+
+
+def _owner(name: str, target: str, comment: str) -> Column[object]:
+    """The first part of a key; the row goes with what it names."""
+    return Column(name, UUID(as_uuid=True), ForeignKey(target, ondelete="CASCADE"), primary_key=True, comment=comment)
 
 
 def _installation(*, key: bool = False) -> Column[str]:
@@ -172,6 +179,7 @@ walks = Table(
     _count("distinct_keys", "Different rows among them"),
     _count("duplicates", "Rows that an earlier page of the walk had served already"),
     _count("rejected", "Rows that could not be stored"),
+    Column("is_witness", Boolean, nullable=False, server_default=false(), comment="True: can testify to absence"),
     Column("source_total", BigInteger, comment="Total that the source itself reports; null: it reports none"),
     _uuid("first_request_id", "Request of the first page"),
     _uuid("last_request_id", "Request of the last page"),
@@ -183,17 +191,12 @@ walks = Table(
 walk_pages = Table(
     "walk_pages",
     metadata,
-    Column(
-        "walk_id",
-        UUID(as_uuid=True),
-        ForeignKey("syncd.walks.walk_id", ondelete="CASCADE"),
-        primary_key=True,
-        comment="The walk",
-    ),
+    _owner("walk_id", "syncd.walks.walk_id", "The walk"),
     Column("page_number", Integer, primary_key=True, autoincrement=False, comment="1 is the first page"),
     _uuid("request_id", "The request that brought the page", null=False),
     _uuid("run_id", "The run that stored it", null=False),
     *_counts(),
+    Column("page_limit", Integer, comment="Page size that was asked for; null: the listing takes none"),
     Column("key_hashes", LargeBinary, nullable=False, comment="8 bytes for each row served, sorted"),
     _at("committed_at", "When its transaction began", null=False),
     _books_balance(),
@@ -213,16 +216,10 @@ positions = Table(
 run_streams = Table(
     "run_streams",
     metadata,
-    Column(
-        "run_id",
-        UUID(as_uuid=True),
-        ForeignKey("syncd.runs.run_id", ondelete="CASCADE"),
-        primary_key=True,
-        comment="The run",
-    ),
+    _owner("run_id", "syncd.runs.run_id", "The run"),
     _stream(key=True),
-    _text("status", "certified, incomplete, skipped or failed", null=False),
-    _text("reason", "Why it is not certified"),
+    _text("status", "certified, held (certified, removals wait), incomplete, skipped or failed", null=False),
+    _text("reason", "Why it is not certified, or what is held"),
     _count("pages", "Pages stored"),
     _count("requests", "Calls made, failed attempts included"),
     *_counts(),
@@ -243,8 +240,8 @@ stream_status = Table(
     _at("last_certified_at", "Start of the last certified walk: everything older than that is in the tables"),
     _uuid("last_walk_id", "That walk"),
     _at("last_tried_at", "When a run last ended this stream, either way"),
-    _text("status", "How that ended: certified, incomplete, skipped or failed"),
-    _text("reason", "Why it is not certified"),
+    _text("status", "How that ended: certified, held, incomplete, skipped or failed"),
+    _text("reason", "Why it is not certified, or what is held"),
     comment="Freshness of each stream",
 )
 
@@ -287,4 +284,17 @@ quarantined_values = Table(
     Index("quarantined_values_place_idx", "installation", "stream", text("md5(json_path || raw)"), unique=True),
     comment="Values that the API served and no column can hold; personal data may stand in them",
     info={"personal": True},
+)
+
+pending_removals = Table(
+    "pending_removals",
+    metadata,
+    _installation(key=True),
+    _stream(key=True),
+    _text("entity", "Table of the row", key=True),
+    Column("entity_key", Text(collation="C"), primary_key=True, comment="Key of the row"),
+    _at("held_at", "When the row was first held", null=False),
+    _uuid("walk_id", "The certified walk that found it gone", null=False),
+    _at("rejected_at", "When a person decided that the row stays; null: it waits for a decision"),
+    comment="Rows that are gone at the source and stay until a person decides: `syncd deletes`",
 )

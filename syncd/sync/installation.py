@@ -60,7 +60,7 @@ async def _try_stream(
     if stream.scope not in run.installation.scopes:
         return _skipped(stream), None
     try:
-        await _with_restarts(stream, api, run)
+        return await _with_restarts(stream, api, run), None
     except ScopeMissing as error:
         return _failed(stream, "skipped", error), None
     except CursorRefused as error:
@@ -69,20 +69,20 @@ async def _try_stream(
         return _failed(stream, "failed", error), error
     except ApiError as error:
         return _failed(stream, "failed", error), None
-    return StreamResult(stream.name, "certified"), None
 
 
-async def _with_restarts(stream: Stream, api: Api, run: Run) -> None:
+async def _with_restarts(stream: Stream, api: Api, run: Run) -> StreamResult:
     """Walk the stream; a walk whose cursor the server refuses begins anew, at the page size that the server bears."""
-    for restart in range(MAX_RESTARTS + 1):
+    restarts = 0
+    while True:
         try:
             return await sync_stream(stream, api, run)
         except CursorRefused as error:
             await _begin_anew(stream, run, error)
-            log.warning("walk_restarted", reason=str(error), restart=restart + 1)
-            if restart == MAX_RESTARTS:
+            restarts += 1
+            log.warning("walk_restarted", reason=str(error), restart=restarts)
+            if restarts > MAX_RESTARTS:
                 raise
-    return None
 
 
 async def _begin_anew(stream: Stream, run: Run, error: CursorRefused) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from syncd.store.steering import is_cancel_requested
 from syncd.store.walks import abandon_open_walk
 from syncd.sync.installation import sync_installation
 from syncd.sync.outcome import exit_code, state
+from syncd.sync.removals import Rules
 from syncd.sync.run import Progress, Run
 
 ASK_AGAIN_S = 0.5
@@ -47,6 +48,7 @@ class Order:
     page_size: int
     wait: bool = True
     fresh: bool = False
+    removals: Rules = field(default_factory=Rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ async def run_round(order: Order, database: Database, connect: Connect, watch: W
                     PendingRequests(),
                     order.page_size,
                     watch.page,
+                    order.removals,
                 )
                 work = _run(order, run, claimed, connect, opened.certified)
                 return await _unless_cancelled(work, run, order)

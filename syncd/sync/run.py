@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from syncd.model import Counts, Installation, Lease
 from syncd.store.database import Database
 from syncd.store.requests import PendingRequests
+from syncd.sync.removals import Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Progress:
     page_number: int
     rows: int
     counts: Counts
+    removed: int = 0  # hidden with the last page, because they were gone at the source
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +35,4 @@ class Run:
     requests: PendingRequests
     page_size: int
     note: Callable[[Progress], None]
+    removals: Rules = field(default_factory=Rules)

@@ -15,18 +15,21 @@ from syncd.store.quarantine import quarantine
 from syncd.store.requests import write_requests
 from syncd.store.runs import StreamResult, end_stream
 from syncd.store.walks import Walk, certify, open_walk, record_page, save_position
+from syncd.sync.removals import remove_absent
 from syncd.sync.run import Progress, Run
 
 T = TypeVar("T")
 
 
-async def sync_stream(stream: Stream, api: Api, run: Run) -> None:
+async def sync_stream(stream: Stream, api: Api, run: Run) -> StreamResult:
     """Copy one stream and certify it. After any crash the saved position resumes without losing or doubling a row.
 
-    Raises the ApiError that ended the walk, LeaseLost when another driver has taken over, DatabaseError.
+    The result comes without the books, which stand in the ledger. Raises the ApiError that ended the walk, LeaseLost
+    when another driver has taken over, DatabaseError.
     """
     async with run.database.begin(run.lease, run.run_id, stream.name) as tx:
         walk = await open_walk(tx, grant=str(run.installation.grant_id))
+    result = StreamResult(stream.name, "incomplete", "the listing ended before its last page")
     async with aclosing(one_ahead(stream.walk(api, run.installation, walk.position, run.page_size))) as pages:
         async for page in pages:
             requests = run.requests.pending()
@@ -34,9 +37,15 @@ async def sync_stream(stream: Stream, api: Api, run: Run) -> None:
                 counts = await _apply_page(tx, page)
                 await record_page(tx, walk, page, counts)
                 await write_requests(tx.cursor, run.installation.name, run.run_id, requests)
-                walk = await _move_on(tx, walk, page, run.page_size)
+                if page.resume_at is None:
+                    result = await _close(tx, walk, page, stream, run)
+                else:
+                    await save_position(tx, page.resume_at)
+            walk = walk.turned(page.resume_at or walk.position)
             run.requests.settle(requests)
-            run.note(Progress(run.installation.name, stream.name, walk.page_number, len(page.changes), counts))
+            where = (run.installation.name, stream.name, walk.page_number)
+            run.note(Progress(*where, len(page.changes), counts, result.removed))
+    return result
 
 
 async def _apply_page(tx: Transaction, page: Page) -> Counts:
@@ -46,15 +55,13 @@ async def _apply_page(tx: Transaction, page: Page) -> Counts:
     return counts + Counts(rejected=len(page.rejected), quarantined_values=newly_kept)
 
 
-async def _move_on(tx: Transaction, walk: Walk, page: Page, page_size: int) -> Walk:
-    """Save where a crash would resume; behind the last page there is only the certificate."""
-    if page.resume_at is not None:
-        await save_position(tx, page.resume_at)
-        return walk.turned(page.resume_at)
-    shrunk = page.limit if page.limit is not None and page.limit < page_size else None
+async def _close(tx: Transaction, walk: Walk, page: Page, stream: Stream, run: Run) -> StreamResult:
+    """Behind the last page there is only the certificate, and the removals that it allows."""
+    shrunk = page.limit if page.limit is not None and page.limit < run.page_size else None
     await certify(tx, walk, limit=shrunk)
-    await end_stream(tx, StreamResult(tx.stream.stream, "certified"))  # or a crash here would walk it all again
-    return walk.turned(walk.position)
+    result = await remove_absent(tx, stream, run.installation, run.removals)
+    await end_stream(tx, result)  # or a crash here would walk it all again
+    return result
 
 
 async def one_ahead(items: AsyncGenerator[T]) -> AsyncGenerator[T]:
