@@ -152,7 +152,7 @@ def _settle(
 
 def _answer(session: Session, what: str, done: dict[str, dict[str, object]]) -> None:
     documents = [{"stream": stream, **each} for stream, each in done.items()]
-    parts: list[Part] = [f"{each['installation']} {each['stream']}: {each['rows']:,} {what}" for each in documents]
+    parts: list[Part] = [f"{one['installation']} {one['stream']}: {one['rows']:,} rows {what}" for one in documents]
     session.answer({what: documents}, *parts)
     if not documents:
         session.note(NOTHING_PENDING)

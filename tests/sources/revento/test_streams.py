@@ -26,6 +26,13 @@ def test_streams_with_their_scopes() -> None:
     ]
 
 
+def test_every_entity_is_in_one_listing() -> None:
+    """But for the event, which is no listing, and for markers, which only activities tell of."""
+    entities = {table.name for table in METADATA.sorted_tables if "_syncd_hash" in table.columns}
+    listed = [table.name for stream in SOURCE.streams for table in stream.tables]
+    assert sorted(listed) == sorted(entities - {"events", "markers"})
+
+
 def test_every_stream_has_a_promise() -> None:
     assert set(ReventoFreshness.model_fields) == {stream.name for stream in SOURCE.streams}
 
