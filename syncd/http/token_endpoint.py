@@ -78,7 +78,11 @@ def _decode(body: bytes, host: str) -> TokenResponse:
     try:
         return msgspec.json.decode(body, type=TokenResponse)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Transient("the token endpoint's reply cannot be read", code="token_reply") from error
+        raise Transient(
+            f"what {host} answered is no token reply",
+            code="token_reply",
+            hint="is revento.auth_url, or the installation's, the authorization server's address?",
+        ) from error
 
 
 def _refusal(reply: Exchange, host: str) -> ApiError | ConfigError:

@@ -12,7 +12,7 @@ from syncd.store.installations import set_state
 from syncd.web.service import scheduler_of
 from tests.harness import Bench, OpenBench
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 async def until(is_so: Callable[[], object]) -> None:
