@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from syncd import config
+from syncd import config, config_groups
 from syncd.bind import parse_bind, read_bind
 from syncd.config import load, shown
 from syncd.config_types import parse_duration, show_duration
@@ -94,7 +94,7 @@ def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         settings.database.pool_size = 3
     with pytest.raises(ValidationError):
-        settings.log = config.Log()
+        settings.log = config_groups.Log()
 
 
 def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from syncd.config import ReventoFreshness
+from syncd.config_groups import ReventoFreshness
 from syncd.sources import SOURCES
 from syncd.sources.revento import SOURCE
 from syncd.sources.revento.faults import classify
