@@ -32,7 +32,7 @@ from syncd.config_groups import (
     Revento,
     Security,
 )
-from syncd.config_types import show_duration
+from syncd.config_types import secret_file, show_duration
 from syncd.errors import ConfigError
 
 PREFIX = "SYNCD_"
@@ -177,23 +177,8 @@ def _variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
         target = SECRET_FILES.get(name, name)
         if target in found:
             raise ConfigError(f"{target} and {target}_FILE are both set", hint="keep one of them")
-        found[target] = (text if target == name else _secret_file(name, Path(text)), name)
+        found[target] = (text if target == name else secret_file(name, Path(text)), name)
     return found
-
-
-def _secret_file(name: str, file: Path) -> str:
-    """A secret file's text. The path is not shown: by mistake it may be the secret itself."""
-    try:
-        text = file.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise ConfigError(
-            f"{name}: the file it names cannot be read: {error.strerror}", hint="give the path of a readable file"
-        ) from None
-    except ValueError:  # not text, or a path that no system call takes
-        raise ConfigError(f"{name}: does not name a text file", hint="give the path of a UTF-8 file") from None
-    if not text:
-        raise ConfigError(f"{name}: the file it names is empty", hint="write the secret into the file")
-    return text
 
 
 def _nearest(name: str, known: Mapping[str, object]) -> str:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from syncd.bind import parse_bind
+from syncd.errors import ConfigError
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -76,6 +78,21 @@ def _proxy(url: SecretStr | None) -> SecretStr | None:
     if url is not None and not re.match(r"https?://[^/]", url.get_secret_value()):
         raise ValueError("must begin with http:// or https://")
     return url
+
+
+def secret_file(name: str, file: Path) -> str:
+    """A secret file's text. The path is not shown: by mistake it may be the secret itself."""
+    try:
+        text = file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(
+            f"{name}: the file it names cannot be read: {error.strerror}", hint="give the path of a readable file"
+        ) from None
+    except ValueError:  # not text, or a path that no system call takes
+        raise ConfigError(f"{name}: does not name a text file", hint="give the path of a UTF-8 file") from None
+    if not text:
+        raise ConfigError(f"{name}: the file it names is empty", hint="write the secret into the file")
+    return text
 
 
 Address = Annotated[str, AfterValidator(_bind)]

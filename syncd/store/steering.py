@@ -114,5 +114,5 @@ _UNFINISHED = text("""
     SELECT status.stream FROM syncd.runs AS run JOIN syncd.stream_status AS status USING (installation)
     LEFT JOIN syncd.run_streams AS done ON done.run_id = run.run_id AND done.stream = status.stream
     WHERE run.run_id = :run_id
-      AND coalesce(done.status NOT IN ('certified', 'skipped'), run.state IN ('interrupted', 'cancelled'))
+      AND coalesce(done.status NOT IN ('certified', 'held', 'skipped'), run.state IN ('interrupted', 'cancelled'))
 """)
