@@ -13,7 +13,7 @@ ARGS :=
 COMPILE := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --extra demo --extra web \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-.PHONY: help demo test prove contract lint lock clean
+.PHONY: help demo test prove contract tables lint lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -40,6 +40,9 @@ lint: $(INSTALLED) ## style, types, who may import whom, dependencies, house rul
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/deptry .
 	@$(BIN)/pytest tests/test_house.py
+
+tables: $(INSTALLED) ## write docs/conformance.md anew from the tests' markers
+	@$(BIN)/python -m tests.coverage_tables
 
 lock: ## resolve both lock files again; ARGS=--upgrade takes newer versions
 	@tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
