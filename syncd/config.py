@@ -87,6 +87,7 @@ def variable(key: str) -> str:
 
 SECRETS = dict(_leaves(Settings))  # key -> is it a secret
 VARIABLES = {variable(key): key for key in SECRETS}
+LOOK = "docs/interface.md says of every key what it may be"
 SECRET_FILES = {f"{variable(key)}_FILE": variable(key) for key, secret in SECRETS.items() if secret}
 
 
@@ -95,32 +96,39 @@ SECRET_FILES = {f"{variable(key)}_FILE": variable(key) for key, secret in SECRET
 
 def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings of a process. Raises ConfigError that names file or variable, key, what is wrong and what to do."""
+    read = examine(path, environ)
+    if isinstance(read, Settings):
+        return read
+    hints = dict.fromkeys(problem.hint for problem in read if problem.hint)
+    raise ConfigError("\n".join(map(str, read)), hint="; ".join(hints))
+
+
+def examine(path: Path | None, environ: Mapping[str, str]) -> Settings | list[ConfigError]:
+    """The settings, or everything that is wrong with them. Raises ConfigError when the file cannot be read."""
     file = config_file(path, environ)
     tables = read_toml(file)
-    origins = {key: str(file) for key in _known_keys(tables, file)}
-    values: dict[str, str] = {}
-    for name, (text, origin) in _variables(environ).items():
+    problems: list[ConfigError] = []
+    origins = {key: str(file) for key in _known_keys(tables, file, problems)}
+    variables = EnvSettingsSource(Settings)
+    values: dict[str, str | None] = {}
+    for name, (text, origin) in _variables(environ, problems).items():
         values[name.lower()] = text
         origins[VARIABLES[name]] = origin
-    variables = EnvSettingsSource(Settings)
     variables.env_vars = values
     try:
         sources = (variables, InitSettingsSource(Settings, tables))
         settings = Settings(_build_sources=(sources, {}))  # type: ignore[call-arg]  # mypy knows the fields only
     except ValidationError as error:
-        raise ConfigError(
-            "\n".join(_sentence(problem, origins, file) for problem in error.errors(include_input=False)),
-            hint="docs/interface.md says of every key what it may be",
-        ) from error
+        wrong = (each for each in error.errors(include_input=False) if each["type"] != "extra_forbidden")
+        return problems + [ConfigError(_sentence(each, origins, file), hint=LOOK) for each in wrong]
     settings._source_path, settings._origins = file, origins
-    _require_way_past_pooler(settings)
-    return settings
+    return [*problems, *_no_way_past_pooler(settings)] or settings
 
 
-def _require_way_past_pooler(settings: Settings) -> None:
+def _no_way_past_pooler(settings: Settings) -> Iterator[ConfigError]:
     """Migrations need a session of their own, which a transaction pooler does not give."""
     if settings.database.pooler == "transaction" and settings.database.direct_url is None:
-        raise ConfigError(
+        yield ConfigError(
             'database.pooler is "transaction", and database.direct_url is not set: migrations cannot pass a pooler',
             hint=f"set {variable('database.direct_url')} to the address of PostgreSQL itself, past the pooler",
         )
@@ -154,31 +162,34 @@ def _flat(tables: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield prefix + name
 
 
-def _known_keys(tables: Mapping[str, Any], file: Path | None) -> list[str]:
+def _known_keys(tables: Mapping[str, Any], file: Path | None, problems: list[ConfigError]) -> list[str]:
     groups = {key.rpartition(".")[0] for key in SECRETS}
     keys = [key for key in _flat(tables) if key not in groups]  # an empty table says nothing
-    for key in keys:
-        if key not in SECRETS:
-            raise _unknown(f"{file}: {key}", key, nearest=_nearest(key, SECRETS))
-    return keys
+    problems += [_unknown(f"{file}: {key}", key, nearest=_nearest(key, SECRETS)) for key in keys if key not in SECRETS]
+    return [key for key in keys if key in SECRETS]
 
 
-def _variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+def _variables(environ: Mapping[str, str], problems: list[ConfigError]) -> dict[str, tuple[str, str]]:
     """Each variable that is set and not empty, with its text and the name it came by (`…_FILE` for a file's)."""
     found: dict[str, tuple[str, str]] = {}
-    for name, text in environ.items():
-        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE:
-            continue
-        if name not in VARIABLES and name not in SECRET_FILES:
-            key = name.removeprefix(PREFIX).lower().replace("__", ".").removesuffix("_file")
-            raise _unknown(name, key, nearest=_nearest(name, VARIABLES))
-        if not text:
-            continue
-        target = SECRET_FILES.get(name, name)
-        if target in found:
-            raise ConfigError(f"{target} and {target}_FILE are both set", hint="keep one of them")
-        found[target] = (text if target == name else secret_file(name, Path(text)), name)
+    for name in environ:
+        if name.startswith(PREFIX) and name != CONFIG_VARIABLE:
+            try:
+                _read_variable(name, environ[name], found)
+            except ConfigError as error:
+                problems.append(error)
     return found
+
+
+def _read_variable(name: str, text: str, found: dict[str, tuple[str, str]]) -> None:
+    if name not in VARIABLES and name not in SECRET_FILES:
+        key = name.removeprefix(PREFIX).lower().replace("__", ".").removesuffix("_file")
+        raise _unknown(name, key, nearest=_nearest(name, VARIABLES))
+    target = SECRET_FILES.get(name, name)
+    if text and target in found:
+        raise ConfigError(f"{target} and {target}_FILE are both set", hint="keep one of them")
+    if text:
+        found[target] = (text if target == name else secret_file(name, Path(text)), name)
 
 
 def _nearest(name: str, known: Mapping[str, object]) -> str:

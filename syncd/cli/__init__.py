@@ -33,7 +33,10 @@ COMMANDS = {
     "deletes": "syncd.cli.deletes:deletes",
     "db": "syncd.cli.db:db",
     "config": "syncd.cli.config:config",
+    "schema": "syncd.cli.schema:schema",
+    "doctor": "syncd.cli.doctor:doctor",
     "healthcheck": "syncd.cli.healthcheck:healthcheck",
+    "completion": "syncd.cli.completion:completion",
 }
 
 

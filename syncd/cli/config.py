@@ -1,4 +1,4 @@
-"""`syncd config`: what is in force, and where it came from."""
+"""`syncd config`: what is in force, where it came from, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from syncd.cli.text import Listing
 
 @click.group(cls=Group, example="syncd config show")
 def config() -> None:
-    """Show the settings that are in force."""
+    """Show and check the settings that are in force."""
 
 
 @config.command(example="syncd --config syncd.toml config show --json")
@@ -30,6 +30,22 @@ def show(session: Session) -> None:
         },
         Listing(("KEY", "VALUE", "ORIGIN"), [(key, value, _origin(origin)) for key, value, origin in rows]),
     )
+
+
+@config.command(example="syncd --config syncd.toml config check && syncd serve")
+@pass_session
+def check(session: Session) -> int:
+    """Check the settings, without network or database.
+
+    Everything that is wrong, and what is missing for real work. The exit code is 2 if something is wrong.
+    """
+    import os
+
+    from syncd.cli.findings import show as show_findings
+    from syncd.doctor.configuration import read_configuration
+
+    _, findings = read_configuration(session.config, os.environ)
+    return show_findings(session, findings)
 
 
 def _origin(origin: str) -> str:

@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 
 from syncd.cli.command import Group
-from syncd.cli.connection import without_password
+from syncd.cli.connection import read, without_password
 from syncd.cli.session import Session, pass_session
-from syncd.cli.text import facts
+from syncd.cli.text import Listing, facts
 from syncd.errors import ConfigError, DatabaseError, SchemaOutdated
 
 # What PostgreSQL takes unquoted, so that nobody has to quote it.
@@ -49,6 +49,43 @@ def current(session: Session) -> int:
     if not is_newest:
         session.note(str(error := outdated(found)), f"hint: {error.hint}")
     return 0 if is_newest else SchemaOutdated.exit_code
+
+
+@db.command(example="syncd db check\nsyncd db check --json | jq '.findings[].sentence'")
+@pass_session
+def check(session: Session) -> int:
+    """Check that the database is as it should be.
+
+    Server, schema, views, comments, grants, constraints; nothing is changed. The exit code is 6 if something differs,
+    8 if the schema is not the newest.
+    """
+    from syncd import main
+    from syncd.cli.findings import show
+    from syncd.store.inspection import inspect_database
+
+    return show(session, inspect_database(main.database_url(session.settings(), direct=True), main.TABLES, main.VIEWS))
+
+
+@db.command(example="syncd db views\nsyncd db views --list")
+@click.option("--list", "list_only", is_flag=True, help="Make nothing.")
+@pass_session
+def views(session: Session, list_only: bool) -> None:
+    """Make the views of schema bi anew, and list them.
+
+    With their comments and grants, as `syncd db upgrade` does; views of your own stay.
+    """
+    from syncd import main
+    from syncd.store.view_report import report_views
+
+    settings = session.settings()
+    main.prepare_database(settings)
+    if not list_only:
+        from syncd.store.migrate import rebuild_views
+
+        rebuild_views(main.database_url(settings, direct=True), main.TABLES, main.VIEWS)
+    found = read(session, report_views)
+    rows = [(each.name, each.rows, each.comment) for each in found]
+    session.answer({"views": found}, Listing(("VIEW", "ROWS", "COMMENT"), rows))
 
 
 @db.command(example='psql "$(syncd db url)"')

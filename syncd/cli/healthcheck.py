@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-from http.client import HTTPConnection, HTTPException
 
 import click
 
 from syncd.bind import read_bind
 from syncd.cli.command import Command
 from syncd.cli.session import Session, pass_session
+from syncd.doctor.probe import ask
 from syncd.errors import ConfigError
 
-TIMEOUT_S = 5.0
-# A server that listens on every address answers on the loopback one.
-LOOPBACKS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not bound here
 UNHEALTHY = 6
 
 
@@ -30,20 +27,6 @@ def healthcheck(session: Session) -> int:
         raise ConfigError(
             "http.bind leaves the port to the kernel, so it is not known", hint="name a port in http.bind"
         )
-    is_ready, says = ask(LOOPBACKS.get(host, host), port)
+    is_ready, says = ask(host, port)
     session.answer({"ready": is_ready, "says": says}, f"{'ready' if is_ready else 'not ready'}: {says}")
     return 0 if is_ready else UNHEALTHY
-
-
-def ask(host: str, port: int) -> tuple[bool, str]:
-    """Whether `/readyz` answers 200, and what it says."""
-    connection = HTTPConnection(host, port, timeout=TIMEOUT_S)
-    try:
-        connection.request("GET", "/readyz")
-        reply = connection.getresponse()
-        body = reply.read(2000).decode("utf-8", "replace").strip()
-    except (OSError, HTTPException) as error:
-        return False, f"no answer from {host}:{port}: {error}"
-    finally:
-        connection.close()
-    return reply.status == 200, f"{reply.status} {body}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ from syncd.cli.command import Command
 from syncd.cli.connection import chosen_names, read
 from syncd.cli.session import NOTHING_YET, Session, pass_session
 from syncd.cli.text import Listing, Part, count, show_age
+from syncd.cli.watch import EVERY_S, Look, read_interval, watch
 
 if TYPE_CHECKING:
     from syncd.store.database import Database
@@ -20,26 +22,37 @@ if TYPE_CHECKING:
 STALE = 6
 
 
-@click.command(cls=Command, example="syncd status\nsyncd status --fail-on-stale || notify-somebody")
+@click.command(cls=Command, example="syncd status --watch\nsyncd status --fail-on-stale || notify-somebody")
 @click.argument("names", nargs=-1, metavar="[INSTALLATION]...")
 @click.option("--fail-on-stale", is_flag=True, help="Exit with 6 if a stream is older than promised.")
+@click.option("--watch", "is_watched", is_flag=True, help="Look again and again, until Ctrl-C or until stale.")
+@click.option("--every", metavar="2s", callback=read_interval, help="How often to look with --watch.")
 @pass_session
-def status(session: Session, names: tuple[str, ...], fail_on_stale: bool) -> int:
+def status(session: Session, names: tuple[str, ...], fail_on_stale: bool, is_watched: bool, every: float | None) -> int:
     """Show how fresh each stream is.
 
-    Its age, what is promised, when it was last certified and is due next, and why it is late.
+    Its age, what is promised, when it was last certified and is due next, and why it is late. --watch redraws it on a
+    terminal; elsewhere, and with --json, each look is a block or a document of its own. With --fail-on-stale it ends
+    at the first look that finds a stale stream.
     """
     from syncd.store.reports import report_installations
 
-    async def ask(database: Database) -> list[InstallationReport]:
-        return await report_installations(database, await chosen_names(database, names))
+    async def look(database: Database) -> Look:
+        found = await report_installations(database, await chosen_names(database, names))
+        is_stale = any(stream.is_stale for each in found for stream in each.streams)
+        documents = {"installations": [document(each) for each in found]}
+        return Look(documents, text(found), is_last=fail_on_stale and is_stale)
 
-    found = read(session, ask)
-    session.answer({"installations": [document(each) for each in found]}, *text(found))
-    if not found:
+    if every is not None and not is_watched:
+        raise click.UsageError("--every goes with --watch")
+    if is_watched:
+        seen = read(session, lambda database: watch(session, partial(look, database), every or EVERY_S))
+    else:
+        seen = read(session, look)
+        session.answer(seen.document, *seen.parts)
+    if not seen.parts:
         session.note(NOTHING_YET)
-    is_stale = any(stream.is_stale for each in found for stream in each.streams)
-    return STALE if fail_on_stale and is_stale else 0
+    return STALE if seen.is_last else 0
 
 
 def document(installation: InstallationReport) -> dict[str, Any]:

@@ -21,9 +21,11 @@ NARROWEST_SENTENCE = 24
 # Wide enough that no line off a terminal is ever folded.
 UNFOLDED = 100_000
 STYLES = {
-    **dict.fromkeys(("fresh", "certified", "succeeded", "active", "healthy"), "green"),
-    **dict.fromkeys(("incomplete", "partial", "interrupted", "paused", "never", "held"), "yellow"),
-    **dict.fromkeys(("late", "failed", "refused", "needs_consent", "suspended"), "red"),
+    **dict.fromkeys(("fresh", "certified", "succeeded", "active", "healthy", "ok"), "green"),
+    **dict.fromkeys(
+        ("incomplete", "partial", "interrupted", "cancelled", "paused", "never", "held", "warning"), "yellow"
+    ),
+    **dict.fromkeys(("late", "failed", "refused", "needs_consent", "suspended", "wrong"), "red"),
 }
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.resources import files
 
-from sqlalchemy import Connection, MetaData, text
+from sqlalchemy import Connection, MetaData, Table
 
 from syncd.model import View
 
@@ -49,27 +49,45 @@ API_HEADROOM = View(
 CONTROL_VIEWS = (DATA_FRESHNESS, API_HEADROOM)
 
 
+SCHEMA = (
+    "CREATE SCHEMA IF NOT EXISTS bi",
+    "COMMENT ON SCHEMA bi IS 'For BI tools: live rows, analysts'' names, no personal data'",
+)
+
+
 def create_views(connection: Connection, views: Iterable[View]) -> None:
     """Create or replace the views with their comments; views that users have built on them stay."""
-    connection.execute(text("CREATE SCHEMA IF NOT EXISTS bi"))
-    connection.execute(text("COMMENT ON SCHEMA bi IS 'For BI tools: live rows, analysts'' names, no personal data'"))
+    _run(connection, SCHEMA)
     for view in (*CONTROL_VIEWS, *views):
-        connection.exec_driver_sql(
-            f"CREATE OR REPLACE VIEW bi.{view.name} WITH (security_barrier) AS\n{view.select.replace('%', '%%')}"
-        )
-        _comment(connection, f"VIEW bi.{view.name}", view.comment)
-        for column, comment in view.columns.items():
-            _comment(connection, f"COLUMN bi.{view.name}.{column}", comment)
+        _run(connection, view_statements(view))
 
 
 def write_comments(connection: Connection, metadatas: Iterable[MetaData]) -> None:
     """Comment every table and column as its definition does."""
     for table in (table for metadata in metadatas for table in metadata.sorted_tables):
-        _comment(connection, f"TABLE {table}", table.comment or "")
-        for column in table.columns:
-            _comment(connection, f"COLUMN {table}.{column.name}", column.comment or "")
+        _run(connection, comment_statements(table))
 
 
-def _comment(connection: Connection, target: str, comment: str) -> None:
-    quoted = comment.replace("'", "''").replace("%", "%%")
-    connection.exec_driver_sql(f"COMMENT ON {target} IS '{quoted}'")
+def view_statements(view: View) -> Iterator[str]:
+    """The view in SQL, with its comments."""
+    yield f"CREATE OR REPLACE VIEW bi.{view.name} WITH (security_barrier) AS\n{view.select}"
+    yield _comment(f"VIEW bi.{view.name}", view.comment)
+    for column, comment in view.columns.items():
+        yield _comment(f"COLUMN bi.{view.name}.{column}", comment)
+
+
+def comment_statements(table: Table) -> Iterator[str]:
+    """The comments of a table and its columns in SQL."""
+    yield _comment(f"TABLE {table}", table.comment or "")
+    for column in table.columns:
+        yield _comment(f"COLUMN {table}.{column.name}", column.comment or "")
+
+
+def _comment(target: str, comment: str) -> str:
+    quoted = comment.replace("'", "''")
+    return f"COMMENT ON {target} IS '{quoted}'"
+
+
+def _run(connection: Connection, statements: Iterable[str]) -> None:
+    for statement in statements:
+        connection.exec_driver_sql(statement.replace("%", "%%"))

@@ -30,19 +30,35 @@ def upgrade(url: str, metadatas: Iterable[MetaData], views: Iterable[View]) -> s
     Raises ConfigError for a server that is too old, SchemaOutdated for a newer or foreign database, DatabaseError when
     the database refuses.
     """
-    metadatas = list(metadatas)
+    metadatas, views = list(metadatas), list(views)
     with connected(url) as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-        connection.execute(text("SELECT set_config('lock_timeout', :timeout, true)"), {"timeout": _LOCK_TIMEOUT})
+        _enter(connection)
         require_ours(connection, _schemas(metadatas))
         connection.execute(text("CREATE SCHEMA IF NOT EXISTS syncd"))
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-        write_comments(connection, metadatas)
-        create_views(connection, views)
-        apply_grants(connection, metadatas)
+        _rebuild(connection, metadatas, views)
     return NEWEST
+
+
+def rebuild_views(url: str, metadatas: Iterable[MetaData], views: Iterable[View]) -> None:
+    """Re-apply comments, views and grants to a database of the newest schema. Raises DatabaseError."""
+    with connected(url) as connection:
+        _enter(connection)
+        _rebuild(connection, list(metadatas), list(views))
+
+
+def _enter(connection: Connection) -> None:
+    """Be the only migrator until the transaction ends, and no one that waits for ever for a table."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+    connection.execute(text("SELECT set_config('lock_timeout', :timeout, true)"), {"timeout": _LOCK_TIMEOUT})
+
+
+def _rebuild(connection: Connection, metadatas: list[MetaData], views: list[View]) -> None:
+    write_comments(connection, metadatas)
+    create_views(connection, views)
+    apply_grants(connection, metadatas)
 
 
 def _schemas(metadatas: Iterable[MetaData]) -> set[str]:

@@ -16,7 +16,7 @@ NEWEST = "0004"
 def current(url: str) -> str | None:
     """The version that the database is at; None when it has never been migrated. Raises DatabaseError."""
     with connected(url) as connection:
-        return _version(connection)
+        return version_of(connection)
 
 
 def require_newest(url: str) -> None:
@@ -45,7 +45,7 @@ def outdated(found: str | None) -> SchemaOutdated:
 
 def require_ours(connection: Connection, schemas: Iterable[str]) -> None:
     """Raise SchemaOutdated for a database that this program must not upgrade: a newer one, or somebody else's."""
-    found = _version(connection)
+    found = version_of(connection)
     if found is not None:
         if found > NEWEST:
             raise outdated(found)
@@ -58,7 +58,8 @@ def require_ours(connection: Connection, schemas: Iterable[str]) -> None:
         )
 
 
-def _version(connection: Connection) -> str | None:
+def version_of(connection: Connection) -> str | None:
+    """The same as `current`, over an open connection."""
     if connection.scalar(text("SELECT to_regclass('syncd.alembic_version')")) is None:
         return None
     version: str | None = connection.scalar(text("SELECT version_num FROM syncd.alembic_version"))

@@ -11,9 +11,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from syncd import main
 from syncd.cli.connection import without_password
 from syncd.store.embedded import psql_path
-from syncd.store.grants import ROLES
+from syncd.store.grants import create_roles
 from tests.cli.conftest import Syncd
 
 
@@ -62,13 +63,16 @@ def test_psql_gets_the_password_outside_its_arguments(syncd: Syncd, database_url
 @pytest.fixture
 def no_new_roles(postgres_admin: psycopg.Connection, database_url: str) -> Iterator[None]:
     """Roles belong to the whole server: what the test makes goes with it."""
-    known = {role for (role,) in postgres_admin.execute("SELECT rolname FROM pg_roles")}
+
+    def roles() -> set[str]:
+        return {role for (role,) in postgres_admin.execute("SELECT rolname FROM pg_roles")}
+
+    known = roles()
     yield
     with psycopg.connect(database_url, autocommit=True) as connection:
-        for role in ("syncd_test_reader", *ROLES):
-            if role not in known:
-                connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
-                connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+        for role in roles() - known:
+            connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
+            connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
 
 @pytest.mark.usefixtures("no_new_roles")
@@ -104,3 +108,27 @@ def test_the_embedded_server_is_adopted_and_stopped(syncd: Syncd, postgres_serve
     assert started.document["was_started"] is False
     assert urlsplit(started.document["url"]).port == urlsplit(postgres_server).port
     assert syncd("db", "stop", "--json").document == {"was_running": False}
+
+
+@pytest.mark.usefixtures("no_new_roles")
+def test_a_database_is_checked_and_its_views_are_made_anew(
+    syncd: Syncd, database_url: str, empty_database_url: str
+) -> None:
+    before = syncd("db", "check", "--json", SYNCD_DATABASE__URL=empty_database_url)
+    assert (before.exit_code, before.document["exit"], before.document["healthy"]) == (8, 8, False)
+    syncd.variables["SYNCD_DATABASE__URL"] = database_url
+    create_roles(database_url, main.TABLES)
+    healthy = syncd("db", "check")
+    assert (healthy.exit_code, healthy.err) == (0, "")
+    assert re.fullmatch(r"Healthy: \d+ checks passed", healthy.out.splitlines()[-1])
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("DROP VIEW bi.dim_activities")
+    broken = syncd("db", "check")
+    assert broken.exit_code == 6
+    assert "database  wrong  view bi.dim_activities is missing" in broken.out
+    assert "fix: run `syncd db views`" in broken.out
+    assert "bi.dim_activities" not in syncd("db", "views", "--list").out
+    made = syncd("db", "views", "--json").document["views"]
+    (view,) = [view for view in made if view["name"] == "bi.dim_activities"]
+    assert (view["rows"], view["comment"][:18]) == (0, "Program activities")
+    assert syncd("db", "check", "--json").exit_code == 0

@@ -1,0 +1,65 @@
+"""The server and the schema's version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from syncd.findings import Finding
+from syncd.store.migrate import OLDEST_SERVER
+from syncd.store.version import NEWEST, version_of
+
+
+def check_server(connection: Connection) -> list[Finding]:
+    """Its version, its encoding, and whether it takes writes."""
+    server = connection.execute(_SERVER).one()
+    return [_version(server), _encoding(server), _writes(server)]
+
+
+def check_version(connection: Connection) -> Finding:
+    """Whether the schema is the one that this program needs."""
+    found = version_of(connection)
+    if found == NEWEST:
+        return Finding("schema", "ok", f"the schema is at version {NEWEST}, the newest")
+    if found is None:
+        return Finding("schema", "wrong", "the database has no schema of syncd yet", "run `syncd db upgrade`")
+    said = f"the schema is at version {found}, this program needs {NEWEST}"
+    if found < NEWEST:
+        return Finding("schema", "wrong", f"{said}: the program is newer", "run `syncd db upgrade`")
+    return Finding("schema", "wrong", f"{said}: the database is newer", "upgrade this program")
+
+
+_SERVER = text("""
+    SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS version,
+           current_setting('server_encoding') AS encoding, pg_is_in_recovery() AS is_standby,
+           current_setting('default_transaction_read_only')::bool AS is_read_only
+""")
+
+
+def _version(server: Any) -> Finding:
+    if server.number < OLDEST_SERVER:
+        return Finding(
+            "database", "wrong", f"the server is PostgreSQL {server.version}", "syncd needs PostgreSQL 15 or newer"
+        )
+    return Finding("database", "ok", f"PostgreSQL {server.version} answers")
+
+
+def _encoding(server: Any) -> Finding:
+    if server.encoding != "UTF8":
+        return Finding(
+            "database", "wrong", f"the database's encoding is {server.encoding}: not every name can be stored",
+            "make a database with ENCODING 'UTF8', and set database.url to it",
+        )  # fmt: skip
+    return Finding("database", "ok", "the database's encoding is UTF8")
+
+
+def _writes(server: Any) -> Finding:
+    if server.is_standby:
+        return Finding("database", "wrong", "the server is a standby, which takes no writes", "name the primary one")
+    if server.is_read_only:
+        return Finding(
+            "database", "wrong", "transactions are read-only (default_transaction_read_only is on)",
+            "turn it off for the database, or for the role that syncd logs in with",
+        )  # fmt: skip
+    return Finding("database", "ok", "the database takes writes")
