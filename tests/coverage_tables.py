@@ -17,7 +17,8 @@ _CASE = re.compile(r"^\| (RV-\d\d) \| ([^|]+) \|", re.MULTILINE)
 _HEAD = """\
 # Conformance
 
-The cases of [contracts/revento.md](contracts/revento.md) §19, and the tests that prove what a correct client does in each.
+The cases of [contracts/revento.md](contracts/revento.md) §19, and the tests that prove what a correct client does in
+each.
 Written by `make tables` from the markers of the tests (`@pytest.mark.case("RV-01")`); do not edit.
 
 | Case | Situation | Proven by |

@@ -55,12 +55,6 @@ def _pooler(settings: Settings, origins: Mapping[str, str]) -> Iterator[Finding]
             TOPIC, "warning", f"database.direct_url ({origins['database.direct_url']}) is set without database.url: "
             "the embedded database is used", "set database.url too, or remove database.direct_url",
         )  # fmt: skip
-    if database.url is not None and database.pooler == "transaction" and database.direct_url is None:
-        yield _wrong(
-            f"database.pooler ({origins['database.pooler']}) is transaction, and database.direct_url is not set: "
-            "migrations cannot go through such a pooler",
-            f"set {variable('database.direct_url')} to the server's own address",
-        )
 
 
 def _keys(settings: Settings, origins: Mapping[str, str]) -> Iterator[Finding]:

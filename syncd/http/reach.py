@@ -9,7 +9,9 @@ from contextlib import suppress
 import httpx
 
 from syncd.errors import Transient
-from syncd.http.client import CONNECT_TIMEOUT_S
+from syncd.http.bounds import Bounds
+
+CONNECT_TIMEOUT_S = Bounds().connect_s
 
 
 async def reach(host: str, port: int, *, tls: bool) -> float:

@@ -76,7 +76,7 @@ def test_a_pooler_needs_a_way_past_it() -> None:
     findings = check(WHOLE | {"SYNCD_DATABASE__POOLER": "transaction"})
     assert exit_code(findings) == 2
     (sentence,) = said(findings, "wrong")
-    assert sentence.startswith("database.pooler (SYNCD_DATABASE__POOLER) is transaction, and database.direct_url is")
+    assert sentence.startswith('database.pooler is "transaction", and database.direct_url is not set')
     direct = {"SYNCD_DATABASE__DIRECT_URL": "postgresql://db/x"}
     assert exit_code(check(WHOLE | {"SYNCD_DATABASE__POOLER": "transaction"} | direct)) == 0
     assert "is set without database.url" in said(check(direct), "warning")[0]

@@ -202,7 +202,7 @@ def test_a_database_of_another_encoding(postgres_admin: psycopg.Connection, post
 
 
 def test_an_old_server(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("syncd.store.inspection.server.OLDEST_SERVER", 990_000)
+    monkeypatch.setattr("syncd.store.inspection.server.OLDEST_MAJOR", 99)
     (finding,) = checked.findings("wrong")
     assert finding.fix == "syncd needs PostgreSQL 15 or newer"
 

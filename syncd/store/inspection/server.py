@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from syncd.findings import Finding
-from syncd.store.migrate import OLDEST_SERVER
+from syncd.store.oldest import OLDEST_MAJOR
 from syncd.store.version import NEWEST, version_of
 
 
@@ -38,9 +38,12 @@ _SERVER = text("""
 
 
 def _version(server: Any) -> Finding:
-    if server.number < OLDEST_SERVER:
+    if server.number < OLDEST_MAJOR * 10_000:
         return Finding(
-            "database", "wrong", f"the server is PostgreSQL {server.version}", "syncd needs PostgreSQL 15 or newer"
+            "database",
+            "wrong",
+            f"the server is PostgreSQL {server.version}",
+            f"syncd needs PostgreSQL {OLDEST_MAJOR} or newer",
         )
     return Finding("database", "ok", f"PostgreSQL {server.version} answers")
 
