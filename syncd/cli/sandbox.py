@@ -173,7 +173,8 @@ def _show_gaps(session: Session) -> None:
 
 def _show_control(session: Session) -> None:
     sandbox = _sandbox()
-    orders, faults = sandbox.ORDERS, getdoc(sandbox.Fault)
+    orders, presets = sandbox.ORDERS, sandbox.PRESETS
+    faults = "\n\n".join(getdoc(part) or "" for part in (sandbox.Aim, sandbox.Fault, sandbox.Damage))
     rows = [
         row
         for order in orders
@@ -186,10 +187,16 @@ def _show_control(session: Session) -> None:
             ],
             "collections": list(sandbox.COLLECTIONS),
             "faults": faults,
+            "presets": {preset.name: preset.does for preset in presets},
+            "notes": sandbox.NOTES,
         },
         Listing(("REQUEST", "BODY, AND REPLY"), rows),
         f"{{collection}} is one of {', '.join(sandbox.COLLECTIONS)}.",
-        f"\nFaults: {faults}",
+        f"\nFaults:\n{faults}",
+        '\nPresets, such as POST /faults {"preset": "cut_body", "nth": 2}:',
+        *(f"  {preset.name:17} {preset.does}" for preset in presets),
+        "\nNotes that a well-behaved client does not earn:",
+        *(f"  {code:26} {means}" for code, means in sandbox.NOTES.items()),
     )
 
 

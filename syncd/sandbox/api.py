@@ -31,7 +31,8 @@ def route(request: Request, path: str) -> Call:
     """Find the template of a path below the API base."""
     for pattern, template in PATTERNS:
         if match := pattern.fullmatch(path):
-            return Call(request, path, template, **match.groupdict())
+            ids = match.groupdict()
+            return Call(request, path, template, ids.get("event_id"), ids.get("activity_id"), ids.get("integration_id"))
     return Call(request, path, None)
 
 
@@ -132,7 +133,8 @@ class Api:
             grant.last_used_at = now
 
     def _read(self, call: Call, endpoint: Endpoint, grant: Grant) -> bytes:
-        event = self._world.events.get(grant.event_id)
+        served = (event for name, event in self._world.events.items() if (name == grant.event_id) != call.other_event)
+        event = next(served, None)
         if event is None:
             raise Refusal("resource_not_found")
         return endpoint.handler(self, call, grant, event)

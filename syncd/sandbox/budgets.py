@@ -84,6 +84,15 @@ class Budget:
         self._expire(now)
         return max(0, (limits.per_hour or UNLIMITED) - len(self.hour.arrivals))
 
+    def held(self, limits: Limits, now: float) -> dict[str, dict[str, int]]:
+        """What is used of each limit (0 = none)."""
+        self._expire(now)
+        return {
+            "hour": {"used": len(self.hour.arrivals), "limit": limits.per_hour},
+            "minute": {"used": len(self.burst.arrivals), "limit": limits.per_minute},
+            "in_flight": {"used": self.in_flight, "limit": limits.in_flight},
+        }
+
     def headers(self, limits: Limits, now: float) -> dict[str, str]:
         """`X-RateLimit-*`: the hourly budget only; `Reset` is the epoch second when the next call comes back."""
         left = self.remaining(limits, now)

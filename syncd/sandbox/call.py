@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An API request with its route: `path` is below the API base, `endpoint` its template (None: no such path)."""
+    """An API request with its route: `path` is below the API base, `endpoint` its template (None: no such path).
+
+    Ordered by a fault: `holds_cursor` (the page's cursor leads to the same page again), `other_event` (of whose rows).
+    """
 
     request: Request
     path: str
@@ -28,6 +31,8 @@ class Call:
     event_id: str | None = None
     activity_id: str | None = None
     integration_id: str | None = None
+    holds_cursor: bool = False
+    other_event: bool = False
 
     @property
     def group(self) -> str:

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from syncd.sandbox.collection import Json
 from syncd.sandbox.gaps import GAPS
 from syncd.sandbox.http import Reply, Request
+from syncd.sandbox.presets import PRESETS
 from syncd.sandbox.refusals import PLAIN_JSON
 from syncd.sandbox.world import COLLECTIONS
 
@@ -61,6 +62,10 @@ Parts = dict[str, str]
 
 async def _log(sandbox: Sandbox, _parts: Parts, _body: Json, request: Request) -> object:
     return sandbox.log(int(request.query.get("since", "0")))
+
+
+async def _notes(sandbox: Sandbox, _parts: Parts, _body: Json, _request: Request) -> object:
+    return sandbox.notes()
 
 
 async def _truth(sandbox: Sandbox, _parts: Parts, _body: Json, _request: Request) -> object:
@@ -116,6 +121,23 @@ async def _list_faults(sandbox: Sandbox, _parts: Parts, _body: Json, _request: R
 
 async def _clear_faults(sandbox: Sandbox, _parts: Parts, _body: Json, _request: Request) -> object:
     sandbox.faults.clear()
+    return {}
+
+
+async def _presets(_sandbox: Sandbox, _parts: Parts, _body: Json, _request: Request) -> object:
+    return [asdict(preset) for preset in PRESETS]
+
+
+async def _make_appointment(sandbox: Sandbox, _parts: Parts, body: Json, _request: Request) -> object:
+    return {"id": sandbox.schedule.add(body)}
+
+
+async def _appointments(sandbox: Sandbox, _parts: Parts, _body: Json, _request: Request) -> object:
+    return sandbox.schedule.listing()
+
+
+async def _cancel_appointments(sandbox: Sandbox, _parts: Parts, _body: Json, _request: Request) -> object:
+    sandbox.schedule.clear()
     return {}
 
 
@@ -189,6 +211,7 @@ class Order:
 
 ORDERS = (
     Order("GET", "/log", "?since=N", "the requests numbered above N; tokens as fingerprints", _log),
+    Order("GET", "/notes", "", "what clients did that well-behaved ones do not: each code, its requests", _notes),
     Order("GET", "/truth", "", '{"events": [...]}, exactly as the API serves them', _truth),
     Order("GET", "/truth/{event_id}", "", "one event of them", _event_truth),
     Order(
@@ -212,10 +235,26 @@ ORDERS = (
     Order("DELETE", "/events/{event_id}/{collection}/{id}", "", "{}; a participant withdraws", _delete),
     Order("PUT", "/events/{event_id}/locations", '{"venues": [...]}', "the tree", _put_locations),
     Order("POST", "/life", "", '{"change"}: one random change happens now', _life),
-    Order("POST", "/faults", "the fields of `syncd.sandbox.Fault`", '{"id"}', _add_fault),
+    Order("POST", "/faults", "fields of a fault, or a preset", '{"id"}', _add_fault),
+    Order("GET", "/faults/presets", "", "faults by name, and their fields", _presets),
     Order("GET", "/faults", "", "the faults, with seen and fired", _list_faults),
     Order("DELETE", "/faults", "", "{}; no fault any more", _clear_faults),
+    Order(
+        "POST",
+        "/schedule",
+        '{"endpoint", "nth", "act": {"method", "path", "body"?}, "when"?: "before"|"after"}',
+        '{"id"}; the act, one of these requests, happens around that call',
+        _make_appointment,
+    ),
+    Order("GET", "/schedule", "", "the acts, with seen, done, failed, status and reply", _appointments),
+    Order("DELETE", "/schedule", "", "{}; nothing is scheduled any more", _cancel_appointments),
     Order("POST", "/clock", '{"advance_s"}', '{"now", "offset_s"}; everything ages', _clock),
     Order("GET", "/settings", "", "settings, api_url, auth_url, event_ids", _settings),
     Order("PATCH", "/settings", 'such as {"gaps": {"G3": "token"}}', "the same, changed", _configure),
 )
+
+
+def knows(method: str, path: str) -> bool:
+    """Whether there is such a request, be it answered well or not."""
+    request = Request(method, path, {}, "", {}, b"")
+    return any(order.match(request) is not None for order in ORDERS)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 import h11
+
+from syncd.sandbox.damage import Damage, damaged, pieces
 
 READ_BYTES = 65_536
 # Protects the sandbox from an endless body; the largest honest one is a whole location tree.
@@ -26,18 +30,19 @@ class Request:
     body: bytes
 
 
+def _nothing() -> None:
+    """What follows the delivery of most replies."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One reply. `cut_after_bytes` closes the connection after so many body bytes, `drop` before the first header,
-    `eof_delimited` sends no length and ends the body by closing, `trickle_s` waits between single body bytes."""
+    """One reply. `delivered` is called once all of it was handed to a client that was still there."""
 
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
-    cut_after_bytes: int | None = None
-    drop: bool = False
-    eof_delimited: bool = False
-    trickle_s: float = 0
+    damage: Damage | None = None
+    delivered: Callable[[], None] = _nothing
 
 
 Respond = Callable[[Request], Awaitable[Reply]]
@@ -78,9 +83,12 @@ async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
     connection = h11.Connection(h11.SERVER)
     try:
         while (request := await _read_request(connection, reader)) is not None:
-            if not await _send(connection, writer, await respond(request)):
+            reply = await respond(request)
+            if not await _send(connection, reader, writer, reply):
                 break
             connection.start_next_cycle()
+            if reply.damage and await _ends_idle(connection, reader, reply.damage):
+                break
         writer.close()
     except (ConnectionError, h11.ProtocolError):
         writer.transport.abort()
@@ -111,38 +119,75 @@ async def _read_request(connection: h11.Connection, reader: asyncio.StreamReader
     return Request(head.method.decode("ascii"), path, pairs, query, headers, bytes(body))
 
 
-async def _send(connection: h11.Connection, writer: asyncio.StreamWriter, reply: Reply) -> bool:
+async def _send(
+    connection: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reply: Reply
+) -> bool:
     """Write the reply; True when the connection can carry another request."""
-    if reply.drop:
-        writer.transport.abort()
-        return False
-    if reply.eof_delimited or reply.cut_after_bytes is not None:
-        await _write(writer, _raw_head(reply), reply.body[: reply.cut_after_bytes], reply.trickle_s)
-        return False
-    head = connection.send(h11.Response(status_code=reply.status, headers=_head_fields(reply))) or b""
-    connection.send(h11.Data(data=reply.body))
+    if reply.damage is not None:
+        return await _send_damaged(connection, reader, writer, reply, reply.damage)
+    writer.write(_plain(connection, reply.status, reply.headers, reply.body))
+    await writer.drain()
+    if not (reader.at_eof() or writer.is_closing()):
+        reply.delivered()
+    return _is_idle(connection)
+
+
+def _plain(connection: h11.Connection, status: int, headers: Mapping[str, str], body: bytes) -> bytes:
+    """The bytes of a well-formed reply; `connection` then knows that it has been sent."""
+    fields = [(name, value) for name, value in headers.items() if name.lower() != "content-length"]
+    head = connection.send(h11.Response(status_code=status, headers=[*fields, ("Content-Length", str(len(body)))]))
+    connection.send(h11.Data(data=body))
     connection.send(h11.EndOfMessage())
-    await _write(writer, head, reply.body, reply.trickle_s)
+    return (head or b"") + body
+
+
+def _is_idle(connection: h11.Connection) -> bool:
     return connection.our_state is h11.DONE and connection.their_state is h11.DONE
 
 
-async def _write(writer: asyncio.StreamWriter, head: bytes, body: bytes, trickle_s: float) -> None:
-    writer.write(head if trickle_s else head + body)
-    for at in range(len(body) if trickle_s else 0):
+async def _send_damaged(
+    connection: h11.Connection,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    reply: Reply,
+    damage: Damage,
+) -> bool:
+    """h11 itself would refuse to send these; it is told of a plain reply instead."""
+    for number, piece in enumerate(pieces(damage, *damaged(damage, reply.status, reply.headers, reply.body))):
+        await asyncio.sleep(damage.trickle_s if number else 0)
+        writer.write(piece)
         await writer.drain()
-        await asyncio.sleep(trickle_s)
-        writer.write(body[at : at + 1])
+    if damage.hang:
+        await _wait_for_end(reader)
+    if damage.reset:
+        await _reset(writer)
+    elif damage.drop:
+        writer.transport.abort()
+    _plain(connection, reply.status, {k: v for k, v in reply.headers.items() if k.lower() == "connection"}, b"")
+    return not damage.ends_connection and _is_idle(connection)
+
+
+async def _wait_for_end(reader: asyncio.StreamReader) -> None:
+    while await reader.read(READ_BYTES):
+        pass
+
+
+async def _reset(writer: asyncio.StreamWriter) -> None:
+    """End the connection with RST, once what was written has left."""
+    writer.transport.set_write_buffer_limits(0)
     await writer.drain()
+    ours: socket.socket = writer.get_extra_info("socket")
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
-def _head_fields(reply: Reply) -> list[tuple[str, str]]:
-    fields = [(name, value) for name, value in reply.headers.items() if name.lower() != "content-length"]
-    if reply.eof_delimited:
-        return [*fields, ("Connection", "close")]
-    return [*fields, ("Content-Length", str(len(reply.body)))]
-
-
-def _raw_head(reply: Reply) -> bytes:
-    """The head of a damaged reply: h11 itself would refuse a body that is shorter than announced."""
-    lines = [f"HTTP/1.1 {reply.status} Reply", *(f"{name}: {value}" for name, value in _head_fields(reply))]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+async def _ends_idle(connection: h11.Connection, reader: asyncio.StreamReader, damage: Damage) -> bool:
+    """Wait for the next request as ordered; True when the connection is to be closed instead of serving it."""
+    if damage.close_idle_s is None and not damage.close_on_next:
+        return False
+    try:
+        arrived = await asyncio.wait_for(reader.read(READ_BYTES), damage.close_idle_s)
+    except TimeoutError:
+        return True
+    connection.receive_data(arrived)
+    return damage.close_on_next

@@ -51,6 +51,8 @@ class Listings:
         binding = self._binding(call, grant, limit)
         place = self._place(call, binding)
         chosen, position, more = self._choose(rows, place.position, limit)
+        if call.holds_cursor:
+            position, more = place.position, True
         follows = more or (position and call.path.rpartition("/")[2] in CURSOR_ON_LAST_PAGE)
         following = Place(position, place.walk_began_at)
         cursor = self._cursors.issue(binding, following, self._clock.now()) if follows else None

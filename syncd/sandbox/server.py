@@ -14,7 +14,8 @@ from syncd.sandbox.api import ENDPOINTS, Api
 from syncd.sandbox.authorize import Consents
 from syncd.sandbox.client import Client
 from syncd.sandbox.clock import Clock
-from syncd.sandbox.control import Control
+from syncd.sandbox.conduct import Conduct
+from syncd.sandbox.control import Control, knows
 from syncd.sandbox.cursors import Cursors
 from syncd.sandbox.developer import Developer
 from syncd.sandbox.faults import Faults
@@ -23,6 +24,7 @@ from syncd.sandbox.http import Listener
 from syncd.sandbox.listings import Listings
 from syncd.sandbox.log import RequestLog
 from syncd.sandbox.oauth import OAuthHost
+from syncd.sandbox.schedule import Schedule
 from syncd.sandbox.settings import Limits, SandboxSettings, check_scopes
 from syncd.sandbox.tokens import Tokens
 from syncd.sandbox.world import World
@@ -38,7 +40,7 @@ LIMITS = ("limits", "user_limits", "developer_limits")
 class Sandbox:
     """The remote side, on real sockets, while the context is open; nothing survives it.
 
-    `world`, `tokens`, `faults` and `clock` may be used directly: all of them live in the event loop's thread.
+    `world`, `tokens`, `faults`, `schedule` and `clock` may be used directly: all live in the event loop's thread.
     """
 
     def __init__(self, settings: SandboxSettings | None = None) -> None:
@@ -46,8 +48,11 @@ class Sandbox:
         self.clock = Clock()
         self.world = World(self.settings, self.clock.stamp, lambda: self.settings.reading("G20") == "kept")
         self.tokens = Tokens(self.clock)
-        self.faults = Faults((*ENDPOINTS, *oauth.METHODS))
+        control, endpoints = Control(self), (*ENDPOINTS, *oauth.METHODS)
+        self.faults = Faults(endpoints)
+        self.schedule = Schedule(endpoints, self.world, control.respond, knows)
         self.requests = RequestLog()
+        self._conduct = Conduct(self.requests, self.tokens, self.clock, self._current)
         self.api_url = self.auth_url = self.control_url = ""
         self._client = Client(self.clock, self._current)
         self.developer = Developer(self._client, self.tokens, self.clock, self._current)
@@ -60,12 +65,14 @@ class Sandbox:
             host=host,
             tokens=self.tokens,
             faults=self.faults,
+            schedule=self.schedule,
+            conduct=self._conduct,
             log=self.requests,
             clock=self.clock,
             settings=self._current,
         )
         self._listener = Listener(gateway.respond)
-        self._control = Listener(Control(self).respond)
+        self._control = Listener(control.respond)
         self._life: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Sandbox:
@@ -123,6 +130,10 @@ class Sandbox:
     def log(self, since: int = 0) -> list[dict[str, Any]]:
         """The requests numbered above `since`, oldest first (fields: `syncd.sandbox.log.Entry`)."""
         return self.requests.since(since)
+
+    def notes(self) -> list[dict[str, Any]]:
+        """What clients did that well-behaved ones do not: every code, its meaning and the requests, maybe none."""
+        return self._conduct.summary()
 
     async def configure(self, **changes: Any) -> None:
         """Change settings while running; limits and `gaps` may be mappings of those that change. `ValueError` on what

@@ -40,6 +40,11 @@ class Grant:
     last_used_at: float | None = None
     budgets: dict[str, Budget] = field(default_factory=dict)
 
+    @property
+    def access_token(self) -> str:
+        """The one issued last."""
+        return next(reversed(self.access_expires_at))
+
 
 class Tokens:
     """Every grant of one sandbox. Replies are those of the token endpoint (§5); errors are `Refusal`."""

@@ -6,34 +6,16 @@ import asyncio
 import time
 import zlib
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from syncd.sandbox import Limits
 from tests.sandbox.conftest import Open, Remote
+from tests.sandbox.wire import reply_bytes
 
 PARTICIPANTS = "/events/{event_id}/participants"
 TOKEN = "/oauth/token"
-
-
-async def raw_reply(remote: Remote, path: str, *, gzip: bool = False) -> bytes:
-    """Everything the server writes before it closes the connection (one that it keeps open times out)."""
-    url = urlsplit(remote.sandbox.api_url)
-    reader, writer = await asyncio.open_connection(url.hostname, url.port)
-    lines = [
-        f"GET {url.path}/events/{remote.event_id}{path} HTTP/1.1",
-        "Host: sandbox",
-        f"Authorization: Bearer {remote.grant['access_token']}",
-        *(["Accept-Encoding: gzip"] if gzip else []),
-    ]
-    writer.write("\r\n".join([*lines, "", ""]).encode())
-    try:
-        return await asyncio.wait_for(reader.read(), 5)
-    finally:
-        writer.close()
-        await writer.wait_closed()
 
 
 async def statuses(remote: Remote, count: int, path: str = "/participants") -> list[int]:
@@ -133,7 +115,7 @@ async def test_a_dropped_call_gets_no_byte(remote: Remote) -> None:
 @pytest.mark.parametrize("kept", [0, 1, 100])
 async def test_a_cut_body_is_shorter_than_announced(remote: Remote, kept: int) -> None:
     remote.sandbox.faults.add({"cut_after_bytes": kept})
-    head, _, body = (await raw_reply(remote, "/participants")).partition(b"\r\n\r\n")
+    head, _, body = (await reply_bytes(remote)).partition(b"\r\n\r\n")
     assert len(body) == kept
     assert b"content-length: " in head.lower()
     remote.sandbox.faults.add({"cut_after_bytes": kept})
@@ -143,7 +125,7 @@ async def test_a_cut_body_is_shorter_than_announced(remote: Remote, kept: int) -
 
 async def test_a_truncated_gzip_body_has_a_matching_length(remote: Remote) -> None:
     remote.sandbox.faults.add({"truncate_bytes": 200, "headers": {"Connection": "close"}})
-    head, _, body = (await raw_reply(remote, "/participants", gzip=True)).partition(b"\r\n\r\n")
+    head, _, body = (await reply_bytes(remote, Accept_Encoding="gzip")).partition(b"\r\n\r\n")
     assert b"content-length: 200" in head.lower()
     assert len(body) == 200
     decoder = zlib.decompressobj(wbits=31)
@@ -153,7 +135,7 @@ async def test_a_truncated_gzip_body_has_a_matching_length(remote: Remote) -> No
 
 async def test_an_eof_delimited_body_has_no_length(remote: Remote) -> None:
     remote.sandbox.faults.add({"eof_delimited": True, "truncate_bytes": 50})
-    head, _, body = (await raw_reply(remote, "/participants")).partition(b"\r\n\r\n")
+    head, _, body = (await reply_bytes(remote)).partition(b"\r\n\r\n")
     assert b"content-length" not in head.lower()
     assert b"transfer-encoding" not in head.lower()
     assert body.startswith(b'{"data":[{"id"')
