@@ -32,7 +32,8 @@ class Appointment(Aim):
     when: Literal["before", "after"] = "before"
 
     def __post_init__(self) -> None:
-        if set(self.act) - {"body"} != {"method", "path"}:
+        kinds = {name: type(value) for name, value in self.act.items()}
+        if {"body": dict, **kinds} != {"method": str, "path": str, "body": dict}:
             raise ValueError('an act is like {"method": "PATCH", "path": "/events/{event_id}", "body": {}}')
 
 
@@ -64,7 +65,7 @@ class Schedule:
     def add(self, order: Json) -> int:
         """Make an appointment and return its id; `ValueError` when it cannot be kept."""
         appointment = orders.read(Appointment, order, self._endpoints)
-        method, path = str(appointment.act["method"]), str(appointment.act["path"])
+        method, path = appointment.act["method"], appointment.act["path"]
         if not self._knows(method, path):
             raise ValueError(f"the control port has no {method} {path}")
         self._ordered += 1
