@@ -76,10 +76,11 @@ def _marked_tests(path: Path, marker: str) -> Iterator[tuple[str, str]]:
 
 
 def _marks(node: ast.AST, marker: str) -> Iterator[str]:
-    """The arguments of every `pytest.mark.<marker>(argument)` below a node, those of `pytest.param` included."""
+    """The arguments of every `pytest.mark.<marker>(argument)` below a node, those of `pytest.param` included; a mark
+    that is computed names nothing that can be read here."""
     for call in ast.walk(node):
         if isinstance(call, ast.Call) and ast.unparse(call.func) == f"pytest.mark.{marker}":
-            yield str(ast.literal_eval(call.args[0]))
+            yield from (str(each.value) for each in call.args if isinstance(each, ast.Constant))
 
 
 if __name__ == "__main__":

@@ -39,9 +39,6 @@ CALLS: dict[str, list[str]] = {
     "deletes list": ["deletes", "list"],
     "deletes accept": ["deletes", "accept", "NAME", "--yes"],
     "deletes reject": ["deletes", "reject", "NAME"],
-    "deletes list": ["deletes", "list"],
-    "deletes accept": ["deletes", "accept", "NAME", "--yes"],
-    "deletes reject": ["deletes", "reject", "NAME", "--yes"],
     "doctor": ["doctor"],
     "schema": ["schema"],
     "config check": ["config", "check"],
@@ -54,7 +51,7 @@ CALLS: dict[str, list[str]] = {
     "config show": ["config", "show"],
     "healthcheck": ["healthcheck"],
 }
-EXPECTED = {"healthcheck": 6, "installations remove": 2}
+EXPECTED = {"healthcheck": 6, "installations remove": 2, "doctor": 6}
 
 
 def leaves(command: click.Command, context: click.Context) -> Iterator[str]:
