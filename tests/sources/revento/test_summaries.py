@@ -99,7 +99,7 @@ async def test_a_listing_of_both_kinds_asks_only_for_the_summaries() -> None:
         reply({"threads": [{"activities": {}}]}),
         reply([]),
     ],
-    ids=str,
+    ids=["too large", "none", "html", "no threads", "no activities", "a list"],
 )
 async def test_without_a_program_each_activity_is_asked_for(refusal: ApiError | Reply) -> None:
     pages, api = await walk(
