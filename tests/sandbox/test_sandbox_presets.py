@@ -154,12 +154,11 @@ async def test_a_call_that_finds_none_to_swap_with_gets_its_own(
 
 @pytest.mark.fault(14)
 async def test_a_cache_answers_with_its_first_copy_of_the_same_url(remote: Remote) -> None:
-    order(remote, "cached", nth=3)
-    first = await remote.get("/participants", params={"limit": 2})
-    other = await remote.get("/participants", params={"limit": 3})
-    stale = await remote.get("/participants", params={"limit": 2})
+    order(remote, "cached", nth=4)
+    other, first, second, stale = [await remote.get("/participants", params={"limit": limit}) for limit in (3, 2, 2, 2)]
     assert (stale.content, stale.headers) == (first.content, first.headers)
-    assert stale.headers[ID] != other.headers[ID]
+    assert len({reply.headers[ID] for reply in (other, first, second)}) == 3
+    assert [entry["whole"] for entry in remote.sandbox.log()] == [True, True, True, False]
 
 
 @pytest.mark.fault(14)
