@@ -69,7 +69,7 @@ class Database:
         the next one waits for it. Raises DatabaseError."""
         with translated():
             async with self.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
-                await self._limit_idling(cursor)
+                await self._set_up(cursor)
                 await cursor.execute(
                     "SELECT FROM syncd.leases WHERE installation = %s FOR UPDATE", [stream.installation]
                 )
@@ -86,7 +86,7 @@ class Database:
 
     async def _fence(self, cursor: AsyncCursor[tuple[Any, ...]], lease: Lease) -> datetime:
         """Lock the claim against a takeover until we commit."""
-        await self._limit_idling(cursor)
+        await self._set_up(cursor)
         await cursor.execute(
             "SELECT transaction_timestamp() FROM syncd.leases WHERE installation = %s AND epoch = %s FOR SHARE",
             [lease.installation, lease.epoch],
@@ -97,10 +97,16 @@ class Database:
         now: datetime = row[0]
         return now
 
-    async def _limit_idling(self, cursor: AsyncCursor[tuple[Any, ...]]) -> None:
-        """A lock on the claim must not outlive a process that stalls, or nobody could take over."""
+    async def _set_up(self, cursor: AsyncCursor[tuple[Any, ...]]) -> None:
+        """A lock on the claim must not outlive a process that stalls, or nobody could take over.
+
+        Rows are found by key. The plan of a prepared statement, a foreign key's check included, is kept from when its
+        table was empty; one that reads the whole table would make a first load quadratic.
+        """
         await cursor.execute(
-            "SELECT set_config('idle_in_transaction_session_timeout', %s, true)", [f"{self.lease_s * 1000 // 3:.0f}ms"]
+            "SELECT set_config('idle_in_transaction_session_timeout', %s, true), "
+            "set_config('enable_seqscan', 'off', true)",
+            [f"{self.lease_s * 1000 // 3:.0f}ms"],
         )
 
 

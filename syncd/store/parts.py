@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from functools import cache
 from typing import TypeVar
 
+from psycopg.types.json import Jsonb
 from sqlalchemy import Boolean, Table
 
 from syncd.model import Change, Content, Dictionary, Links, Part, Row, Spells
 from syncd.store.database import Transaction
-from syncd.store.statements import adapted, arrays, key_column, unnest, written_columns
+from syncd.store.statements import arrays, key_column, unnest, written_columns
 
 P = TypeVar("P", bound=Part)
 Owned = list[tuple[str, P]]  # parts of one table, each with the key of the entity that it belongs to
@@ -210,20 +211,17 @@ async def _apply_dictionary(tx: Transaction, parts: Owned[Dictionary]) -> None:
     for row in (row for _, part in parts for row in part.rows):
         entry = merged.setdefault("/".join(str(row[name]) for name in table.info["key"]), {**row, grows: ()})
         entry[grows] = sorted({*entry[grows], *row[grows]})  # type: ignore[misc]
-    columns = written_columns(table)
-    rows = [
-        [adapted(column, {"first_seen_at": tx.now, **row}.get(column.name)) for column in columns]
-        for _, row in sorted(merged.items())
-    ]
+    rows = [{"first_seen_at": tx.now.isoformat(), **row} for _, row in sorted(merged.items())]
     if rows:
-        await tx.cursor.executemany(_grow(table, grows), rows)
+        await tx.cursor.execute(_grow(table, grows), [Jsonb(rows)])
 
 
 @cache
 def _grow(table: Table, grows: str) -> str:
-    names = [column.name for column in written_columns(table)]
+    """The rows are one JSON array: `unnest` would take an array of lists for one long list."""
+    names = ", ".join(column.name for column in written_columns(table))
     return (
-        f"INSERT INTO {table} AS ours ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))}) "
+        f"INSERT INTO {table} AS ours ({names}) SELECT {names} FROM jsonb_populate_recordset(NULL::{table}, %b) "
         f"ON CONFLICT ({key_column(table)}) DO UPDATE SET {grows} = "
         f"ARRAY(SELECT DISTINCT word FROM unnest(ours.{grows} || EXCLUDED.{grows}) AS word ORDER BY word) "
         f"WHERE NOT ours.{grows} @> EXCLUDED.{grows}"

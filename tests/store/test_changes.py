@@ -89,6 +89,20 @@ async def test_an_unchanged_row_is_not_touched(store: Store) -> None:
     assert store.query(ROW_VERSIONS) == before
 
 
+async def test_a_first_load_finds_its_rows_by_key_although_it_began_with_empty_tables(store: Store) -> None:
+    for page in range(20):  # a statement is prepared by its sixth use, and its plan kept from the sixth use of that on
+        content = [Content(tables.participant_private, "participant_key", ({"email": f"{n}"},)) for n in range(5)]
+        people = [replace(person(page * 5 + n), parts=(each,)) for n, each in enumerate(content)]
+        async with store.begin() as tx:
+            await apply_changes(tx, people, uuid4())
+            await tx.cursor.execute(
+                """SELECT coalesce(sum(seq_scan), 0) FROM pg_stat_xact_user_tables
+                   WHERE relname IN ('participants', 'participant_private')"""
+            )
+            ((whole_reads,),) = await tx.cursor.fetchall()
+    assert whole_reads == 0
+
+
 @pytest.mark.fault(34)
 @given(stamps=st.lists(st.integers(0, 3), min_size=1, max_size=6), known=st.none() | st.integers(0, 3))
 def test_of_rows_with_one_key_the_newest_wins_and_the_rest_is_superseded(stamps: list[int], known: int | None) -> None:

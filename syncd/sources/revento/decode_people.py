@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from syncd.model import Change, Content, Dictionary, Row
@@ -61,8 +62,13 @@ def _form_fields(answers: Mapping[str, Any], event_id: str) -> tuple[Row, ...]:
             "event_id": event_id,
             "field_key": key,
             "value_types": [_JSON_TYPES[type(value)]],
-            "is_sensitive": bool(SENSITIVE.search(key)),
+            "is_sensitive": _is_sensitive(key),
         }
         for key, value in answers.items()
         if len(key.encode()) <= LONGEST_ID_BYTES
     )
+
+
+@lru_cache(maxsize=1000)  # an event's form has few fields, but each row brings them all
+def _is_sensitive(key: str) -> bool:
+    return bool(SENSITIVE.search(key))
