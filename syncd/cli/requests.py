@@ -9,7 +9,7 @@ import click
 
 from syncd.cli.command import Group
 from syncd.cli.connection import chosen_names, read
-from syncd.cli.period import limit_option, since_option
+from syncd.cli.options import limit_option, since_option
 from syncd.cli.session import Session, pass_session
 from syncd.cli.text import Listing, Part, count, facts, show_time
 

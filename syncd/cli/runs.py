@@ -8,7 +8,7 @@ import click
 
 from syncd.cli.command import Group
 from syncd.cli.connection import chosen_names, read
-from syncd.cli.period import limit_option, since_option
+from syncd.cli.options import limit_option, since_option, wait_option
 from syncd.cli.session import Session, pass_session
 from syncd.cli.text import Listing, Part, facts, show_age, show_time
 
@@ -142,7 +142,7 @@ def cancel(session: Session, run: str) -> None:
 
 @runs.command(example="syncd runs retry 0b7c3c1e --json")
 @click.argument("run", metavar="RUN")
-@click.option("--wait/--no-wait", default=True, help="While another process drives the installation: wait, or give up.")
+@wait_option
 @pass_session
 def retry(session: Session, run: str, wait: bool) -> int:
     """Copy those streams that a run did not certify, in a new run."""

@@ -12,6 +12,7 @@ import click
 
 from syncd.cli.command import Command
 from syncd.cli.connection import read
+from syncd.cli.options import wait_option
 from syncd.cli.session import NOTHING_YET, Session, pass_session
 from syncd.cli.signals import run
 from syncd.cli.text import Listing, count, show_time
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
     from syncd.store.database import Database
 
 T = TypeVar("T")
-
-wait_option = click.option(
-    "--wait/--no-wait", default=True, help="While another process drives an installation: wait, or give up."
-)
 
 
 @click.command(cls=Command, example="syncd installations check\nsyncd installations check revento/evt_1 --json")

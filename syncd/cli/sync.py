@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from syncd.cli.command import Command
+from syncd.cli.options import wait_option
 from syncd.cli.result import Outcome, Problem, document, outcome, problems, text
 from syncd.cli.session import NOTHING_YET, Session, pass_session
 from syncd.cli.signals import run
@@ -36,9 +37,6 @@ class Asked:
 
 stream_option = click.option(
     "--stream", "-s", "streams", multiple=True, metavar="NAME", help="Only this stream; may be repeated."
-)
-wait_option = click.option(
-    "--wait/--no-wait", default=True, help="While another process drives an installation: wait, or give up."
 )
 
 
