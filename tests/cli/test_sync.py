@@ -139,7 +139,11 @@ def test_a_closed_terminal_stops_cleanly_though_it_is_told_of_twice(
     connected: Syncd, remote: Remote, query: Query
 ) -> None:
     remote.control("POST", "/faults", {"endpoint": "/events/{event_id}/locations", "delay_s": 60, "times": None})
-    process = connected.start("sync", "--json")
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the command would heed none, as it should
+    try:
+        process = connected.start("sync", "--json")
+    finally:
+        signal.signal(signal.SIGHUP, ignored)
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(signal.SIGHUP)
