@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,11 +9,10 @@ import click
 
 from syncd.cli.command import Group
 from syncd.cli.connection import chosen_names, read
-from syncd.cli.session import Session, pass_session
+from syncd.cli.session import NOT_CONFIRMED, Session, pass_session
 from syncd.cli.signals import run
 from syncd.cli.sync import stream_option
 from syncd.cli.text import Listing, Part, count
-from syncd.errors import ConfigError
 
 if TYPE_CHECKING:
     from syncd.main import App
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from syncd.store.database import Database
     from syncd.store.removals import PendingReport
 
-NOT_CONFIRMED = 1
 NOTHING_PENDING = "nothing is held"
 # More keys than these are for --json.
 SHOWN_KEYS = 3
@@ -65,7 +62,7 @@ def accept(session: Session, name: str, streams: tuple[str, ...], rejected: bool
     pending = [each for each in _pending(session, [name]) if not streams or each.stream in streams]
     number = sum(each.held + (each.rejected if rejected else 0) for each in pending)
     question = f"hide {count(number, 'row')} of {name}, and delete their personal data?"
-    if number and not yes and not _is_confirmed(session, question):
+    if number and not yes and not session.confirms(question):
         session.note("nothing was done")
         return NOT_CONFIRMED
 
@@ -116,16 +113,6 @@ def _listing(found: Sequence[PendingReport]) -> Listing:
 def _keys(report: PendingReport) -> str:
     more = report.held + report.rejected - SHOWN_KEYS
     return ", ".join(report.keys[:SHOWN_KEYS]) + (f" and {more:,} more" if more > 0 else "")
-
-
-def _is_confirmed(session: Session, question: str) -> bool:
-    """Ask on the terminal. Raises ConfigError where nobody can answer."""
-    if session.no_input or session.json or not sys.stdin.isatty():
-        raise ConfigError("nobody is there to confirm it", hint="give --yes to do it without asking")
-    try:
-        return click.confirm(question, err=True)
-    except click.Abort:  # the end of the input is no yes
-        return False
 
 
 def _settle(

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from syncd.cli.text import Part
     from syncd.config import Settings
 
+# The exit code of what a person was asked and did not want.
+NOT_CONFIRMED = 1
 NOTHING_YET = "no installations yet: `syncd installations add --help` shows how to add one"
 
 
@@ -52,6 +54,17 @@ class Session:
         else:
             write_text(sys.stdout, *parts)
         sys.stdout.flush()  # or off a terminal it would come behind what stderr says later
+
+    def confirms(self, question: str) -> bool:
+        """Ask on the terminal; the end of the input is no yes. Raises ConfigError where nobody can answer."""
+        from syncd.errors import ConfigError
+
+        if self.no_input or self.json or not sys.stdin.isatty():
+            raise ConfigError("nobody is there to confirm it", hint="give --yes to do it without asking")
+        try:
+            return click.confirm(question, err=True)
+        except click.Abort:
+            return False
 
     def note(self, *sentences: str) -> None:
         """Tell a person something on stderr, unless -q."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,10 +12,9 @@ import click
 from syncd.cli.command import Command
 from syncd.cli.connection import read
 from syncd.cli.options import wait_option
-from syncd.cli.session import NOTHING_YET, Session, pass_session
+from syncd.cli.session import NOT_CONFIRMED, NOTHING_YET, Session, pass_session
 from syncd.cli.signals import run
 from syncd.cli.text import Listing, count, show_time
-from syncd.errors import ConfigError
 
 if TYPE_CHECKING:
     from syncd.main import App
@@ -92,7 +90,11 @@ def pause(session: Session, names: tuple[str, ...], reason: str) -> None:
     from syncd.store.steering import pause as pause_one
 
     async def each(database: Database, found: Installation) -> str:
-        return "paused" if await pause_one(database, found.name, reason) else "was paused already"
+        if await pause_one(database, found.name, reason):
+            return "paused"
+        return (
+            "waits for a new consent, so nothing calls it" if found.state == "needs_consent" else "was paused already"
+        )
 
     _tell_each(session, names, each)
 
@@ -133,7 +135,7 @@ def _tell_each(session: Session, names: Sequence[str], act: Callable[[Database, 
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--keep-grant", is_flag=True, help="Leave the organizer's consent as it is: revoke nothing.")
 @pass_session
-def remove(session: Session, name: str, yes: bool, keep_grant: bool) -> None:
+def remove(session: Session, name: str, yes: bool, keep_grant: bool) -> int:
     """Forget an installation: its credentials, positions, runs and requests; the rows that it copied stay.
 
     Its refresh token is revoked first, which ends the organizer's consent. Where that cannot be done the installation
@@ -146,7 +148,9 @@ def remove(session: Session, name: str, yes: bool, keep_grant: bool) -> None:
         return await find_installation(database, name)
 
     installation = read(session, ask)
-    _require_consent(session, installation.name, yes=yes)
+    if not yes and not session.confirms(f"remove {installation.name}, and everything but the rows that it copied?"):
+        session.note("nothing was done")
+        return NOT_CONFIRMED
 
     async def removing(app: App) -> int:
         return await remove_one(app, installation, _watch(session), keep_grant=keep_grant)
@@ -155,14 +159,7 @@ def remove(session: Session, name: str, yes: bool, keep_grant: bool) -> None:
     document = {"installation": installation.name, "was_revoked": not keep_grant, "rows_kept": rows}
     grant = "its grant was left as it is" if keep_grant else "its grant is revoked"
     session.answer(document, f"{installation.name}: removed, {grant}; {count(rows, 'copied row')} stay")
-
-
-def _require_consent(session: Session, name: str, *, yes: bool) -> None:
-    if yes:
-        return
-    if session.no_input or session.json or not sys.stdin.isatty():
-        raise ConfigError(f"removing {name} wants a yes, and nobody is there to give it", hint="give --yes")
-    click.confirm(f"Remove {name}, and everything but the rows that it copied?", abort=True, err=True)
+    return 0
 
 
 def _watch(session: Session) -> Any:

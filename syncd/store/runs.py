@@ -82,20 +82,21 @@ async def open_run(database: Database, lease: Lease, trigger: str, grant_id: UUI
 _CUT_OFF = text("""
     SELECT run_id FROM syncd.runs
     WHERE installation = :installation AND state IN ('running', 'interrupted') AND trigger = :trigger
+      AND cancel_requested_at IS NULL
       AND grant_id = :grant_id AND :resume
       AND run_id = (SELECT run_id FROM syncd.runs WHERE installation = :installation
                     ORDER BY started_at DESC LIMIT 1)
       AND heartbeat_at > clock_timestamp() - make_interval(secs => :resumable_for_s)
 """)
 _INTERRUPT_OTHERS = text("""
-    UPDATE syncd.runs SET state = 'interrupted', ended_at = heartbeat_at
+    UPDATE syncd.runs SET ended_at = heartbeat_at,
+        state = CASE WHEN cancel_requested_at IS NULL THEN 'interrupted' ELSE 'cancelled' END
     WHERE installation = :installation AND state = 'running' AND run_id <> :run_id
 """)
 _BEGIN = text("""
     INSERT INTO syncd.runs (run_id, installation, trigger, grant_id, state, owner, started_at, heartbeat_at)
     VALUES (:run_id, :installation, :trigger, :grant_id, 'running', :owner, clock_timestamp(), clock_timestamp())
-    ON CONFLICT (run_id) DO UPDATE
-    SET state = 'running', ended_at = NULL, exit_code = NULL, cancel_requested_at = NULL, owner = EXCLUDED.owner
+    ON CONFLICT (run_id) DO UPDATE SET state = 'running', ended_at = NULL, exit_code = NULL, owner = EXCLUDED.owner
 """)
 _CERTIFIED = text("""
     SELECT stream, status, reason, pages, requests, inserted, updated, unchanged, superseded, rejected,

@@ -16,7 +16,10 @@ SHORTEST_PREFIX = 4
 
 
 async def pause(database: Database, name: str, reason: str) -> bool:
-    """Let nobody call the API for the installation, and ask its round to end; False: it was paused already."""
+    """Let nobody call the API for the installation, and ask its round to end.
+
+    False: nobody did, because it was paused already or waits for a consent, which a pause must not make forgotten.
+    """
     async with database.control() as control:
         changed = await control.execute(_PAUSE, {"name": name, "reason": reason})
         await control.execute(_CANCEL_ALL, {"name": name})
@@ -90,7 +93,7 @@ async def count_rows(database: Database, account: str, tables: Iterable[Table]) 
 
 _PAUSE = text("""
     UPDATE syncd.installations SET state = 'paused', state_reason = :reason, updated_at = clock_timestamp()
-    WHERE name = :name AND (state <> 'paused' OR state_reason IS DISTINCT FROM :reason)
+    WHERE name = :name AND state <> 'needs_consent' AND (state <> 'paused' OR state_reason IS DISTINCT FROM :reason)
 """)
 _RESUME = text("""
     UPDATE syncd.installations SET state = 'active', state_reason = NULL, updated_at = clock_timestamp()

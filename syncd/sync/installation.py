@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from uuid import UUID
 
 from structlog.contextvars import bound_contextvars
 
@@ -117,6 +118,7 @@ def _failed(stream: Stream, status: str, error: SyncdError) -> StreamResult:
         stream.name,
         status,
         str(error),
+        request_id=UUID(error.request_id) if isinstance(error, ApiError) and error.request_id else None,
         error_code=getattr(error, "code", None),
         exit_code=error.exit_code,
         hint=error.hint,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -100,6 +103,7 @@ def test_a_pause_ends_the_round_under_way(connected: Syncd, remote: Remote, quer
 def test_a_pause_is_no_way_around_a_consent(connected: Syncd, remote: Remote) -> None:
     remote.control("POST", "/tokens/revoke", {"event_id": remote.event_id})
     connected("sync")
+    assert "waits for a new consent" in connected("installations", "pause", remote.event_id).out
     ended = connected("installations", "resume", remote.event_id)
     assert ended.exit_code == 4
     assert "waits for a new consent" in ended.err
@@ -188,6 +192,40 @@ def test_a_run_whose_driver_is_gone_is_closed(connected: Syncd, remote: Remote, 
     run_id, _ = run_of(query)
     assert "nobody drove it" in connected("runs", "cancel", run_id).out
     assert run_of(query)[1] == "cancelled"
+
+
+def test_a_cancel_outlives_a_driver_that_died_before_it_heeded_it(
+    connected: Syncd, remote: Remote, query: Query
+) -> None:
+    process = hang(connected, remote, query)
+    process.kill()
+    process.communicate()
+    run_id, _ = run_of(query)
+    query("UPDATE syncd.runs SET cancel_requested_at = clock_timestamp()")
+    query("UPDATE syncd.leases SET until = clock_timestamp()")
+    remote.control("DELETE", "/faults")
+    assert connected("sync", "--stream", "roles", "--json").result["run_id"] != run_id
+    assert query("SELECT state FROM syncd.runs WHERE run_id = %s", run_id) == [("cancelled",)]
+
+
+def test_a_failed_stream_names_the_request_that_failed(connected: Syncd, remote: Remote, query: Query) -> None:
+    remote.control("POST", "/faults", {"endpoint": "/events/{event_id}/roles", "body": "{}"})
+    (stream,) = connected("sync", "--stream", "roles", "--json").result["streams"]
+    assert query("SELECT request_id::text FROM syncd.requests") == [(stream["request_id"],)]
+
+
+@pytest.mark.parametrize("typed", [b"n\n", b"\x04"])
+def test_a_removal_that_nobody_confirms(connected: Syncd, remote: Remote, query: Query, typed: bytes) -> None:
+    ours, theirs = pty.openpty()
+    os.write(ours, typed)
+    ended = subprocess.run(
+        [sys.executable, "-m", "syncd", "installations", "remove", remote.event_id],
+        check=False, stdin=theirs, capture_output=True, text=True, env=connected.environment({}), cwd=connected.folder,
+    )  # fmt: skip
+    os.close(theirs)
+    os.close(ours)
+    assert (ended.returncode, "nothing was done" in ended.stderr, "error" in ended.stderr) == (1, True, False)
+    assert query("SELECT state FROM syncd.installations") == [("active",)]
 
 
 @pytest.mark.parametrize(
