@@ -153,7 +153,10 @@ def add(session: Session, /, file: IO[bytes], no_check: bool, **options: str) ->
 
     added = run(adding())
     session.answer({"installation": added}, added.name)
-    session.note(f"added; next: `syncd sync {added.name}`, or `syncd serve` to keep it in step")
+    if added.state == "paused":
+        session.note(f"added, and still paused: `syncd installations resume {added.name}` ends the pause")
+    else:
+        session.note(f"added; next: `syncd sync {added.name}`, or `syncd serve` to keep it in step")
     if settings.security.encryption_keys is None:
         session.note(f"its tokens open with the keys in {main.own_keys_path(settings)} only: keep a copy")
 

@@ -157,4 +157,4 @@ def retry(session: Session, run: str, wait: bool) -> int:
         session.answer({"type": "result", "status": "succeeded", "exit": 0, "run_id": None, "streams": []})
         session.note("nothing to retry: that run certified all that it tried")
         return 0
-    return work(session, Asked("sync", [name], streams, wait))
+    return work(session, Asked("retry", [name], streams, wait))

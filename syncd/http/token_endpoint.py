@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import httpx
 import msgspec
 
 from syncd.clock import Clock
@@ -45,13 +46,7 @@ class HttpTokenEndpoint:
             "client_secret": self.client_secret,
         }
         request = self.client.build_request("POST", f"{self.auth_url}/oauth/token", data=form)
-        # A kept connection may end just as it is used again, and nobody could tell whether the token was spent: so
-        # these calls keep none (docs/faults.md 15).
-        reply = await exchange(
-            self.client, request, most_bytes=self.client.bounds.small_body_bytes, keep_connection=False
-        )
-        if reply.status != 200:
-            raise _refusal(reply, host_of(request))
+        reply = await self._send(request)
         return read_tokens(_decode(reply.body, host_of(request)), refresh_token, now=self.clock.now())
 
     async def revoke(self, token: str) -> None:
@@ -66,12 +61,20 @@ class HttpTokenEndpoint:
                 hint="set revento.auth_url, revento.client_id and revento.client_secret, or give --keep-grant",
             )
         headers = {"Authorization": f"Basic {basic(self.client_id, self.client_secret)}"}
-        request = self.client.build_request(
-            "POST", f"{self.auth_url}/oauth/revoke", data={"token": token}, headers=headers
+        await self._send(
+            self.client.build_request("POST", f"{self.auth_url}/oauth/revoke", data={"token": token}, headers=headers)
         )
-        reply = await exchange(self.client, request, keep_connection=False)
+
+    async def _send(self, request: httpx.Request) -> Exchange:
+        """The reply, which is a success. Raises what `_refusal` makes of any other, and Transient when none came."""
+        # A kept connection may end just as it is used again, and nobody could tell whether the token was spent: so
+        # these calls keep none (docs/faults.md 15).
+        reply = await exchange(
+            self.client, request, most_bytes=self.client.bounds.small_body_bytes, keep_connection=False
+        )
         if reply.status != 200:
             raise _refusal(reply, host_of(request))
+        return reply
 
 
 def _decode(body: bytes, host: str) -> TokenResponse:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from uuid import uuid4
 
-from syncd.errors import NeedsAuthorization, SyncdError
+from syncd.errors import NeedsAuthorization, SyncdError, Transient
 from syncd.main.app import App
 from syncd.model import Installation
 from syncd.sources import SOURCES
@@ -20,6 +21,9 @@ from syncd.store.tokens import StoredTokens
 from syncd.sync.round import Watch, require_drivable, take_lease
 from syncd.sync.run import Run
 from syncd.wire.position import Start
+
+# Whoever checks waits in front of a terminal; a budget that is spent may say no for an hour.
+CHECK_WITHIN_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Checked:
 
 
 async def check_installation(app: App, installation: Installation, watch: Watch, *, wait: bool) -> Checked:
-    """Make one call with the installation's token, renewed first where it has run out.
+    """Make one call with the installation's token, renewed first where it has run out, within CHECK_WITHIN_S.
 
     An installation that is paused or waits for a consent is not called. Raises LeaseHeld, DatabaseError.
     """
@@ -63,8 +67,18 @@ async def _call(app: App, installation: Installation, claimed: Claim) -> None:
     if stream is None:
         raise NeedsAuthorization("no scope that any stream needs was granted", hint="have the event connected again")
     try:
-        async with app.connect(run, claimed) as api, aclosing(stream.walk(api, installation, Start(), 1)) as pages:
+        async with (
+            asyncio.timeout(CHECK_WITHIN_S),
+            app.connect(run, claimed) as api,
+            aclosing(stream.walk(api, installation, Start(), 1)) as pages,
+        ):
             await anext(pages)
+    except TimeoutError as error:
+        raise Transient(
+            f"the check had no answer within {CHECK_WITHIN_S:g} s",
+            code="timeout",
+            hint="the budget may be spent: `syncd limits` shows until when",
+        ) from error
     finally:
         await store_requests(app.database, installation.name, None, records)
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import RowMapping, Select, func, select, text, update
+from sqlalchemy import RowMapping, Select, case, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from syncd.errors import ConfigError
@@ -28,15 +28,22 @@ _COLUMNS = [installations.columns[field.name] for field in fields(Installation)]
 
 
 async def store_installation(database: Database, vault: Vault, installation: Installation, tokens: Tokens) -> None:
-    """Add the installation, or replace its settings and credentials: either way under a new grant."""
+    """Add the installation, or replace its settings and credentials: either way under a new grant.
+
+    A pause stays: whoever paused it did not mean the credentials.
+    """
     row: dict[str, Any] = {column.name: getattr(installation, column.name) for column in _COLUMNS}
-    row |= {"scopes": list(installation.scopes), "grant_id": uuid4(), "state": "active", "state_reason": None}
-    stamped = row | {"updated_at": func.clock_timestamp()}
+    row |= {"scopes": list(installation.scopes), "grant_id": uuid4(), "updated_at": func.clock_timestamp()}
+    is_paused = installations.c.state == "paused"
+    kept = {
+        "state": case((is_paused, installations.c.state), else_="active"),
+        "state_reason": case((is_paused, installations.c.state_reason)),
+    }
     async with database.control() as control:
         await control.execute(
             insert(installations)
-            .values(stamped | {"created_at": func.clock_timestamp()})
-            .on_conflict_do_update(index_elements=["name"], set_=stamped)
+            .values(row | {"state": "active", "created_at": func.clock_timestamp()})
+            .on_conflict_do_update(index_elements=["name"], set_=row | kept)
         )
         await write_tokens(control, token_row(vault, installation.name, tokens))
         await write_event(control, installation.name, "issued", fingerprint(tokens.access_token))

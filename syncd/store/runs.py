@@ -45,10 +45,12 @@ class OpenRun:
     certified: tuple[StreamResult, ...]
 
 
-async def open_run(database: Database, lease: Lease, trigger: str, grant_id: UUID, *, resume: bool) -> OpenRun:
+async def open_run(
+    database: Database, lease: Lease, trigger: str, grant_id: UUID, streams: Iterable[str], *, resume: bool
+) -> OpenRun:
     """Take up the round that was cut off within the last hour under the same grant, if `resume`; else begin one.
 
-    Raises LeaseLost.
+    It is written down for these streams. Raises LeaseLost.
     """
     async with database.control() as control:
         await fence(control, lease)
@@ -72,6 +74,7 @@ async def open_run(database: Database, lease: Lease, trigger: str, grant_id: UUI
                 "trigger": trigger,
                 "grant_id": grant_id,
                 "owner": lease.owner,
+                "streams": list(streams),
             },
         )
         done = await control.execute(_CERTIFIED, {"run_id": run_id, "resumable_for_s": RESUMABLE_FOR_S})
@@ -94,9 +97,12 @@ _INTERRUPT_OTHERS = text("""
     WHERE installation = :installation AND state = 'running' AND run_id <> :run_id
 """)
 _BEGIN = text("""
-    INSERT INTO syncd.runs (run_id, installation, trigger, grant_id, state, owner, started_at, heartbeat_at)
-    VALUES (:run_id, :installation, :trigger, :grant_id, 'running', :owner, clock_timestamp(), clock_timestamp())
-    ON CONFLICT (run_id) DO UPDATE SET state = 'running', ended_at = NULL, exit_code = NULL, owner = EXCLUDED.owner
+    INSERT INTO syncd.runs AS run
+        (run_id, installation, trigger, streams, grant_id, state, owner, started_at, heartbeat_at)
+    VALUES (:run_id, :installation, :trigger, :streams, :grant_id, 'running', :owner,
+            clock_timestamp(), clock_timestamp())
+    ON CONFLICT (run_id) DO UPDATE SET state = 'running', ended_at = NULL, exit_code = NULL, owner = EXCLUDED.owner,
+        streams = ARRAY(SELECT DISTINCT unnest(run.streams || EXCLUDED.streams))
 """)
 _CERTIFIED = text("""
     SELECT stream, status, reason, pages, requests, inserted, updated, unchanged, superseded, rejected,

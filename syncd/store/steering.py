@@ -116,6 +116,6 @@ _OWNER = text("SELECT installation FROM syncd.runs WHERE run_id = :run_id")
 _UNFINISHED = text("""
     SELECT status.stream FROM syncd.runs AS run JOIN syncd.stream_status AS status USING (installation)
     LEFT JOIN syncd.run_streams AS done ON done.run_id = run.run_id AND done.stream = status.stream
-    WHERE run.run_id = :run_id
+    WHERE run.run_id = :run_id AND status.stream = ANY (coalesce(run.streams, ARRAY[status.stream]))
       AND coalesce(done.status NOT IN ('certified', 'held', 'skipped'), run.state IN ('interrupted', 'cancelled'))
 """)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Boolean,
-    CheckConstraint,
     Column,
     Double,
-    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -19,7 +17,19 @@ from sqlalchemy import (
     false,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP, UUID
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from syncd.store.control_columns import (
+    books_balance,
+    count_column,
+    counts_columns,
+    installation_column,
+    owner_column,
+    stream_column,
+    text_column,
+    time_column,
+    uuid_column,
+)
 
 metadata = MetaData(
     schema="syncd",
@@ -33,91 +43,38 @@ metadata = MetaData(
 )
 
 
-def _text(name: str, comment: str, *, null: bool = True, key: bool = False) -> Column[str]:
-    return Column(name, Text, primary_key=key, nullable=null and not key, comment=comment)
-
-
-def _at(name: str, comment: str, *, null: bool = True) -> Column[object]:
-    return Column(name, TIMESTAMP(timezone=True), nullable=null, comment=comment)
-
-
-def _count(name: str, comment: str) -> Column[int]:
-    return Column(name, BigInteger, nullable=False, server_default="0", comment=comment)
-
-
-def _uuid(name: str, comment: str, *, null: bool = True, key: bool = False) -> Column[object]:
-    return Column(name, UUID(as_uuid=True), primary_key=key, nullable=null and not key, comment=comment)
-
-
-def _owner(name: str, target: str, comment: str) -> Column[object]:
-    """The first part of a key; the row goes with what it names."""
-    return Column(name, UUID(as_uuid=True), ForeignKey(target, ondelete="CASCADE"), primary_key=True, comment=comment)
-
-
-def _installation(*, key: bool = False) -> Column[str]:
-    return Column(
-        "installation",
-        Text,
-        ForeignKey("syncd.installations.name", ondelete="CASCADE"),
-        primary_key=key,
-        nullable=False,
-        comment="Name of the installation, as in installations.name",
-    )
-
-
-def _stream(*, key: bool = False) -> Column[str]:
-    return _text("stream", "Name of the stream, as `syncd status` shows it", null=False, key=key)
-
-
-def _counts() -> list[Column[int]]:
-    """The books: `seen` is always the sum of the other five."""
-    return [
-        _count("seen", "Rows that the API served"),
-        _count("inserted", "Rows that were new"),
-        _count("updated", "Rows whose content had changed"),
-        _count("unchanged", "Rows that were not touched because nothing had changed"),
-        _count("superseded", "Rows that were older than ours, or repeated within one page"),
-        _count("rejected", "Rows that could not be stored at all"),
-        _count("quarantined_values", "Values newly left out of their rows, counted apart"),
-    ]
-
-
-def _books_balance() -> CheckConstraint:
-    return CheckConstraint("seen = inserted + updated + unchanged + superseded + rejected", name="books_balance")
-
-
 installations = Table(
     "installations",
     metadata,
-    _text("name", "Identity of the installation, such as revento/evt_1", key=True),
-    _text("source", "Which API: revento", null=False),
-    _text("account", "The account at the source; for revento the event id", null=False),
-    _text("organization", "The source's id of the organization that consented"),
-    _text("timezone", "IANA zone of the event, for local times in views", null=False),
-    _text("environment", "production or sandbox", null=False),
-    _text("api_url", "Base URL of the API", null=False),
-    _text("auth_url", "Base URL of the authorization server"),
+    text_column("name", "Identity of the installation, such as revento/evt_1", key=True),
+    text_column("source", "Which API: revento", null=False),
+    text_column("account", "The account at the source; for revento the event id", null=False),
+    text_column("organization", "The source's id of the organization that consented"),
+    text_column("timezone", "IANA zone of the event, for local times in views", null=False),
+    text_column("environment", "production or sandbox", null=False),
+    text_column("api_url", "Base URL of the API", null=False),
+    text_column("auth_url", "Base URL of the authorization server"),
     Column("scopes", ARRAY(Text), nullable=False, comment="Scopes that the newest token carries"),
-    _text("state", "active, paused, suspended (by the source) or needs_consent", null=False),
-    _text("state_reason", "Why it is not active"),
-    _uuid("grant_id", "One per consent; a token refresh keeps it", null=False),
-    _at("created_at", "When it was added", null=False),
-    _at("updated_at", "When its settings, credentials or state last changed", null=False),
+    text_column("state", "active, paused, suspended (by the source) or needs_consent", null=False),
+    text_column("state_reason", "Why it is not active"),
+    uuid_column("grant_id", "One per consent; a token refresh keeps it", null=False),
+    time_column("created_at", "When it was added", null=False),
+    time_column("updated_at", "When its settings, credentials or state last changed", null=False),
     comment="One row per connected account",
 )
 
 credentials = Table(
     "credentials",
     metadata,
-    _installation(key=True),
+    installation_column(key=True),
     Column("access_token", LargeBinary, nullable=False, comment="Ciphertext of the access token"),
     Column("refresh_token", LargeBinary, comment="Ciphertext of the refresh token; null: there is none"),
-    _text("access_fingerprint", "Short name of the access token, as in requests.token_fingerprint", null=False),
-    _text("refresh_fingerprint", "Short name of the refresh token"),
-    _at("access_expires_at", "When the access token dies", null=False),
-    _at("refresh_expires_at", "When the refresh token dies if it is not used"),
-    _at("intent_at", "A refresh was begun and its outcome is not known; null: none is open"),
-    _at("updated_at", "When this pair was stored", null=False),
+    text_column("access_fingerprint", "Short name of the access token, as in requests.token_fingerprint", null=False),
+    text_column("refresh_fingerprint", "Short name of the refresh token"),
+    time_column("access_expires_at", "When the access token dies", null=False),
+    time_column("refresh_expires_at", "When the refresh token dies if it is not used"),
+    time_column("intent_at", "A refresh was begun and its outcome is not known; null: none is open"),
+    time_column("updated_at", "When this pair was stored", null=False),
     comment="Token pairs, ciphertext only",
 )
 
@@ -125,11 +82,11 @@ token_events = Table(
     "token_events",
     metadata,
     Column("token_event_id", BigInteger, Identity(always=True), primary_key=True, comment="Order of the events"),
-    _installation(),
-    _at("happened_at", "When", null=False),
-    _text("kind", "issued, refreshing, refreshed or refused", null=False),
-    _text("token_fingerprint", "Short name of the token concerned"),
-    _text("detail", "The authorization server's word, where it gave one"),
+    installation_column(),
+    time_column("happened_at", "When", null=False),
+    text_column("kind", "issued, refreshing, refreshed or refused", null=False),
+    text_column("token_fingerprint", "Short name of the token concerned"),
+    text_column("detail", "The authorization server's word, where it gave one"),
     Index(None, "installation", "happened_at"),
     comment="What happened to each token; never the token itself",
 )
@@ -137,27 +94,29 @@ token_events = Table(
 leases = Table(
     "leases",
     metadata,
-    _installation(key=True),
-    _text("owner", "Command, host and process that drives it; null: nobody"),
+    # No foreign key: the row outlives its installation, or epochs would begin anew when that is added again.
+    text_column("installation", "Name of the installation, as in installations.name", key=True),
+    text_column("owner", "Command, host and process that drives it; null: nobody"),
     Column("epoch", BigInteger, nullable=False, comment="Grows with each claim; a write under an older one is refused"),
-    _at("until", "The claim holds until then, by the database's clock; null: it was given back"),
-    comment="Who may call the API for an installation and write its rows",
+    time_column("until", "The claim holds until then, by the database's clock; null: it was given back"),
+    comment="Who may call the API for an installation and write its rows; outlives the installation",
 )
 
 runs = Table(
     "runs",
     metadata,
-    _uuid("run_id", "Identity of the run", key=True),
-    _installation(),
-    _uuid("grant_id", "The consent under which it ran", null=False),
-    _text("trigger", "schedule, sync or backfill", null=False),
-    _text("state", "running, succeeded, partial, failed, refused, interrupted or cancelled", null=False),
-    _text("owner", "Command, host and process of its last driver", null=False),
-    _at("started_at", "When it began", null=False),
-    _at("heartbeat_at", "When its last page was committed, or its last driver took over", null=False),
-    _at("ended_at", "When it ended; null: it is running or was cut off"),
+    uuid_column("run_id", "Identity of the run", key=True),
+    installation_column(),
+    uuid_column("grant_id", "The consent under which it ran", null=False),
+    text_column("trigger", "schedule, sync, retry or backfill", null=False),
+    Column("streams", ARRAY(Text), comment="Streams that it was ordered for; null: written by an older version"),
+    text_column("state", "running, succeeded, partial, failed, refused, interrupted or cancelled", null=False),
+    text_column("owner", "Command, host and process of its last driver", null=False),
+    time_column("started_at", "When it began", null=False),
+    time_column("heartbeat_at", "When its last page was committed, or its last driver took over", null=False),
+    time_column("ended_at", "When it ended; null: it is running or was cut off"),
     Column("exit_code", Integer, comment="As the command line would end"),
-    _at("cancel_requested_at", "When somebody asked it to end early; null: nobody did"),
+    time_column("cancel_requested_at", "When somebody asked it to end early; null: nobody did"),
     Index(None, "installation", "started_at"),
     comment="One row per round of one installation",
 )
@@ -165,24 +124,24 @@ runs = Table(
 walks = Table(
     "walks",
     metadata,
-    _uuid("walk_id", "Identity of the walk", key=True),
-    _installation(),
-    _stream(),
+    uuid_column("walk_id", "Identity of the walk", key=True),
+    installation_column(),
+    stream_column(),
     Column("generation", Integer, nullable=False, comment="1, and one more for each restart from the first page"),
-    _text("outcome", "open, certified or abandoned", null=False),
-    _text("reason", "Why it was abandoned"),
-    _uuid("run_id", "The run that began it"),
-    _at("started_at", "Before its first request was sent", null=False),
-    _at("ended_at", "When it was certified or abandoned"),
-    _count("pages", "Pages walked"),
-    _count("rows", "Rows that the API served"),
-    _count("distinct_keys", "Different rows among them"),
-    _count("duplicates", "Rows that an earlier page of the walk had served already"),
-    _count("rejected", "Rows that could not be stored"),
+    text_column("outcome", "open, certified or abandoned", null=False),
+    text_column("reason", "Why it was abandoned"),
+    uuid_column("run_id", "The run that began it"),
+    time_column("started_at", "Before its first request was sent", null=False),
+    time_column("ended_at", "When it was certified or abandoned"),
+    count_column("pages", "Pages walked"),
+    count_column("rows", "Rows that the API served"),
+    count_column("distinct_keys", "Different rows among them"),
+    count_column("duplicates", "Rows that an earlier page of the walk had served already"),
+    count_column("rejected", "Rows that could not be stored"),
     Column("is_witness", Boolean, nullable=False, server_default=false(), comment="True: can testify to absence"),
     Column("source_total", BigInteger, comment="Total that the source itself reports; null: it reports none"),
-    _uuid("first_request_id", "Request of the first page"),
-    _uuid("last_request_id", "Request of the last page"),
+    uuid_column("first_request_id", "Request of the first page"),
+    uuid_column("last_request_id", "Request of the last page"),
     Index(None, "installation", "stream", "started_at"),
     Index("walks_one_open_idx", "installation", "stream", unique=True, postgresql_where="outcome = 'open'"),
     comment="The certificates: only a certified walk turns a stream green",
@@ -191,79 +150,79 @@ walks = Table(
 walk_pages = Table(
     "walk_pages",
     metadata,
-    _owner("walk_id", "syncd.walks.walk_id", "The walk"),
+    owner_column("walk_id", "syncd.walks.walk_id", "The walk"),
     Column("page_number", Integer, primary_key=True, autoincrement=False, comment="1 is the first page"),
-    _uuid("request_id", "The request that brought the page", null=False),
-    _uuid("run_id", "The run that stored it", null=False),
-    *_counts(),
+    uuid_column("request_id", "The request that brought the page", null=False),
+    uuid_column("run_id", "The run that stored it", null=False),
+    *counts_columns(),
     Column("page_limit", Integer, comment="Page size that was asked for; null: the listing takes none"),
     Column("key_hashes", LargeBinary, nullable=False, comment="8 bytes for each row served, sorted"),
-    _at("committed_at", "When its transaction began", null=False),
-    _books_balance(),
+    time_column("committed_at", "When its transaction began", null=False),
+    books_balance(),
     comment="The ledger: one row per page, committed together with the page's rows and the position behind it",
 )
 
 positions = Table(
     "positions",
     metadata,
-    _installation(key=True),
-    _stream(key=True),
-    _text("position", "Where the open walk, or else the next one, goes on: a JSON document", null=False),
-    _at("saved_at", "When it was saved", null=False),
+    installation_column(key=True),
+    stream_column(key=True),
+    text_column("position", "Where the open walk, or else the next one, goes on: a JSON document", null=False),
+    time_column("saved_at", "When it was saved", null=False),
     comment="Where each stream goes on after any stop",
 )
 
 run_streams = Table(
     "run_streams",
     metadata,
-    _owner("run_id", "syncd.runs.run_id", "The run"),
-    _stream(key=True),
-    _text("status", "certified, held (certified, removals wait), incomplete, skipped or failed", null=False),
-    _text("reason", "Why it is not certified, or what is held"),
-    _count("pages", "Pages stored"),
-    _count("requests", "Calls made, failed attempts included"),
-    *_counts(),
-    _count("removed", "Rows that were hidden because they were gone at the source"),
-    _uuid("request_id", "The last request"),
-    _text("error_code", "The API's word for the failure"),
-    _at("ended_at", "When the stream was done with", null=False),
-    _books_balance(),
+    owner_column("run_id", "syncd.runs.run_id", "The run"),
+    stream_column(key=True),
+    text_column("status", "certified, held (certified, removals wait), incomplete, skipped or failed", null=False),
+    text_column("reason", "Why it is not certified, or what is held"),
+    count_column("pages", "Pages stored"),
+    count_column("requests", "Calls made, failed attempts included"),
+    *counts_columns(),
+    count_column("removed", "Rows that were hidden because they were gone at the source"),
+    uuid_column("request_id", "The last request"),
+    text_column("error_code", "The API's word for the failure"),
+    time_column("ended_at", "When the stream was done with", null=False),
+    books_balance(),
     comment="What a run did to each stream",
 )
 
 stream_status = Table(
     "stream_status",
     metadata,
-    _installation(key=True),
-    _stream(key=True),
+    installation_column(key=True),
+    stream_column(key=True),
     Column("promised_seconds", Integer, nullable=False, comment="How old the last certified walk may become"),
-    _at("last_certified_at", "Start of the last certified walk: everything older than that is in the tables"),
-    _uuid("last_walk_id", "That walk"),
-    _at("last_tried_at", "When a run last ended this stream, either way"),
-    _text("status", "How that ended: certified, held, incomplete, skipped or failed"),
-    _text("reason", "Why it is not certified, or what is held"),
+    time_column("last_certified_at", "Start of the last certified walk: everything older than that is in the tables"),
+    uuid_column("last_walk_id", "That walk"),
+    time_column("last_tried_at", "When a run last ended this stream, either way"),
+    text_column("status", "How that ended: certified, held, incomplete, skipped or failed"),
+    text_column("reason", "Why it is not certified, or what is held"),
     comment="Freshness of each stream",
 )
 
 requests = Table(
     "requests",
     metadata,
-    _uuid("request_id", "The id we sent; support at the source can find the call by it", key=True),
-    _uuid("run_id", "The run that made the call; null: a check outside a run"),
-    _installation(),
-    _text("endpoint", "Path template", null=False),
-    _at("sent_at", "When it left", null=False),
-    _at("ended_at", "When its reply was whole; null: no reply came"),
+    uuid_column("request_id", "The id we sent; support at the source can find the call by it", key=True),
+    uuid_column("run_id", "The run that made the call; null: a check outside a run"),
+    installation_column(),
+    text_column("endpoint", "Path template", null=False),
+    time_column("sent_at", "When it left", null=False),
+    time_column("ended_at", "When its reply was whole; null: no reply came"),
     Column("duration_ms", BigInteger, nullable=False, comment="Milliseconds from leaving to the end"),
     Column("status", Integer, comment="HTTP status; null: no reply came"),
-    _text("error_code", "The API's word for the failure, or ours; null: it succeeded"),
-    _count("bytes", "Size of the reply's body, decoded"),
+    text_column("error_code", "The API's word for the failure, or ours; null: it succeeded"),
+    count_column("bytes", "Size of the reply's body, decoded"),
     Column("rate_limit", BigInteger, comment="Hourly budget, as the reply says"),
     Column("rate_remaining", BigInteger, comment="What the reply says is left of it"),
-    _at("rate_reset_at", "When the reply says it is whole again"),
+    time_column("rate_reset_at", "When the reply says it is whole again"),
     Column("retry_after_s", Double, comment="Seconds that the reply tells us to wait; null: it does not"),
-    _text("token_fingerprint", "Short name of the token that was used", null=False),
-    _text("server_request_id", "The id that the server echoed"),
+    text_column("token_fingerprint", "Short name of the token that was used", null=False),
+    text_column("server_request_id", "The id that the server echoed"),
     Index(None, "installation", "sent_at"),
     Index(None, "run_id"),
     comment="Every attempt of every call",
@@ -273,14 +232,14 @@ quarantined_values = Table(
     "quarantined_values",
     metadata,
     Column("quarantine_id", BigInteger, Identity(always=True), primary_key=True, comment="Identity"),
-    _installation(),
-    _stream(),
-    _text("json_path", "Where the value stood: the row named by its id, [] where it has none", null=False),
-    _text("reason", "Why it could not be stored", null=False),
-    _text("raw", "The value as JSON", null=False),
-    _uuid("request_id", "The request that brought it", null=False),
-    _uuid("run_id", "The run that met it", null=False),
-    _at("first_seen_at", "When it was first met", null=False),
+    installation_column(),
+    stream_column(),
+    text_column("json_path", "Where the value stood: the row named by its id, [] where it has none", null=False),
+    text_column("reason", "Why it could not be stored", null=False),
+    text_column("raw", "The value as JSON", null=False),
+    uuid_column("request_id", "The request that brought it", null=False),
+    uuid_column("run_id", "The run that met it", null=False),
+    time_column("first_seen_at", "When it was first met", null=False),
     Index("quarantined_values_place_idx", "installation", "stream", text("md5(json_path || raw)"), unique=True),
     comment="Values that the API served and no column can hold; personal data may stand in them",
     info={"personal": True},
@@ -289,12 +248,12 @@ quarantined_values = Table(
 pending_removals = Table(
     "pending_removals",
     metadata,
-    _installation(key=True),
-    _stream(key=True),
-    _text("entity", "Table of the row", key=True),
+    installation_column(key=True),
+    stream_column(key=True),
+    text_column("entity", "Table of the row", key=True),
     Column("entity_key", Text(collation="C"), primary_key=True, comment="Key of the row"),
-    _at("held_at", "When the row was first held", null=False),
-    _uuid("walk_id", "The certified walk that found it gone", null=False),
-    _at("rejected_at", "When a person decided that the row stays; null: it waits for a decision"),
+    time_column("held_at", "When the row was first held", null=False),
+    uuid_column("walk_id", "The certified walk that found it gone", null=False),
+    time_column("rejected_at", "When a person decided that the row stays; null: it waits for a decision"),
     comment="Rows that are gone at the source and stay until a person decides: `syncd deletes`",
 )

@@ -50,6 +50,11 @@ class Order:
     fresh: bool = False
     removals: Rules = field(default_factory=Rules)
 
+    @property
+    def resumes(self) -> bool:
+        """Whether a round that was cut off is taken up. What is due, or not certified, is in the tables anyway."""
+        return not self.fresh and self.trigger not in ("schedule", "retry")
+
 
 @dataclass(frozen=True, slots=True)
 class Watch:
@@ -80,9 +85,14 @@ async def run_round(order: Order, database: Database, connect: Connect, watch: W
         claimed = await take_lease(order, database, watch)
         async with kept(database, claimed.lease):
             installation = await _as_it_stands(order, database)
-            # What is due is in the tables, so a scheduled round has nothing to take up.
-            resume = not order.fresh and order.trigger != "schedule"
-            opened = await open_run(database, claimed.lease, order.trigger, installation.grant_id, resume=resume)
+            opened = await open_run(
+                database,
+                claimed.lease,
+                order.trigger,
+                installation.grant_id,
+                [stream.name for stream in order.streams],
+                resume=order.resumes,
+            )
             with bound_contextvars(run_id=str(opened.run_id)):
                 run = Run(
                     opened.run_id,

@@ -121,8 +121,9 @@ def test_removing_revokes_the_grant_and_keeps_the_rows(connected: Syncd, remote:
     assert (ended.exit_code, ended.document["was_revoked"]) == (0, True)
     assert ended.document["rows_kept"] >= kept[0][0] > 0
     assert query("SELECT count(*) FROM revento.roles") == kept
-    for table in ("installations", "credentials", "runs", "requests", "walks", "positions", "leases"):
+    for table in ("installations", "credentials", "runs", "requests", "walks", "positions"):
         assert query(f"SELECT count(*) FROM syncd.{table}") == [(0,)]
+    assert query("SELECT owner FROM syncd.leases") == [(None,)], "its epochs must not begin anew"
     grants = [each for each in remote.control("GET", "/grants") if each["event_id"] == remote.event_id]
     assert grants[-1]["status"] == "revoked"
 
@@ -182,6 +183,25 @@ def test_a_run_is_cancelled_and_tried_again(connected: Syncd, remote: Remote, qu
     again = connected("runs", "retry", result["run_id"])
     assert (again.exit_code, again.out) == (0, "")
     assert "nothing to retry" in again.err
+
+
+def test_a_retry_begins_a_run_of_its_own_for_what_was_ordered(connected: Syncd, remote: Remote, query: Query) -> None:
+    """A round that was cut off lately is there to be resumed; a retry is about one run, so it leaves that alone."""
+    remote.control("POST", "/faults", {"endpoint": "/events/{event_id}/roles", "body": "{}"})
+    result = connected("sync", "--stream", "roles", "--stream", "threads", "--json").result
+    assert {each["stream"]: each["status"] for each in result["streams"]} == {"roles": "failed", "threads": "certified"}
+    query("UPDATE syncd.runs SET state = 'interrupted', ended_at = NULL")
+    remote.control("DELETE", "/faults")
+    again = connected("runs", "retry", result["run_id"], "--json").result
+    assert [each["stream"] for each in again["streams"]] == ["roles"], "nobody ordered the other five"
+    assert query("SELECT trigger, streams FROM syncd.runs WHERE run_id = %s", again["run_id"]) == [("retry", ["roles"])]
+
+
+def test_a_pause_outlasts_new_credentials(connected: Syncd, remote: Remote) -> None:
+    connected("installations", "pause", remote.event_id, "--reason", "the organizer asked")
+    again = connected("installations", "add", "revento", "--credentials", "-", stdin=remote.token())
+    assert "added, and still paused: `syncd installations resume" in again.err
+    assert "paused: the organizer asked" in connected("installations", "show", remote.event_id).out
 
 
 def test_a_run_whose_driver_is_gone_is_closed(connected: Syncd, remote: Remote, query: Query) -> None:

@@ -12,6 +12,7 @@ import pytest
 from syncd.errors import DatabaseError, LeaseHeld, LeaseLost
 from syncd.model import Lease
 from syncd.store.leases import claim, holder, kept
+from syncd.store.steering import remove_installation
 from syncd.sync.round import Watch
 from tests import truth
 from tests.harness import PARTICIPANTS, Bench, OpenBench
@@ -88,9 +89,13 @@ async def test_two_applications_at_once_walk_one_after_the_other(bench: Bench) -
 
 @pytest.mark.fault(96)
 @pytest.mark.fault(97)
-async def test_who_was_overtaken_writes_nothing_more(bench: Bench) -> None:
-    """The epoch moves on behind the driver's back, as after a pause that outlasted the lease."""
-    bench.sandbox.faults.add({"endpoint": PARTICIPANTS, "nth": 3, "delay_s": 0.5})
+async def test_who_was_overtaken_writes_nothing_more(open_bench: OpenBench) -> None:
+    """The epoch moves on behind the driver's back, as after a pause that outlasted the lease.
+
+    The lease is long, so that no renewal notices: only the fence does.
+    """
+    bench = await open_bench({"REVENTO__PAGE_SIZE": "10", "DAEMON__LEASE_S": "600"}, participants=40)
+    await bench.add()
     overtake = "UPDATE syncd.leases SET epoch = epoch + 1, owner = 'a rescuer', until = now() + interval '1 hour'"
 
     def note(progress: Any) -> None:
@@ -170,3 +175,19 @@ async def test_the_fence_holds_a_takeover_off_until_the_page_is_committed(bench:
         await tx.cursor.execute("INSERT INTO revento.events (event_id, _syncd_synced_at) VALUES ('evt_mine', now())")
     assert (await takeover).epoch == 2
     assert bench.value("SELECT count(*) FROM revento.events") == 1
+
+
+async def test_epochs_go_on_when_an_installation_is_removed_and_added_again(bench: Bench) -> None:
+    """A driver that slept through both would else find its own epoch again, and write."""
+    database, name = bench.app.database, f"revento/{bench.event_id}"
+    slept = await claim(database, name, "sleeps")
+    assert slept is not None
+    await remove_installation(database, slept.lease)
+    await bench.add()
+    bench.execute("UPDATE syncd.leases SET until = now() - interval '1 second'")
+    awake = await claim(database, name, "works")
+    assert awake is not None
+    assert awake.lease.epoch > slept.lease.epoch
+    with pytest.raises(LeaseLost):
+        async with database.begin(slept.lease, uuid4(), "roles"):
+            raise AssertionError("the fence let the old driver in")
