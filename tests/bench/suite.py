@@ -87,7 +87,7 @@ def _stage(plan: Plan) -> Iterator[_Stage]:
     with (
         remote(participants=plan.participants, seed=1, latency_s=plan.latency_s) as full,
         remote(participants=0, seed=2, latency_s=plan.latency_s) as empty,
-        homes_folder() as folder,
+        homes_folder(on_disk=True) as folder,
     ):
         server = embedded.start(folder / "home", options=SERVER_OPTIONS)
         with psycopg.connect(server.url, autocommit=True) as admin:

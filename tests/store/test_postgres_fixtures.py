@@ -73,6 +73,7 @@ def test_a_killed_session_is_cleaned_up_by_the_next(monkeypatch: pytest.MonkeyPa
         process.communicate()
         assert embedded.status(left / "home") is not None
 
-        monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+        monkeypatch.setenv("TMPDIR", str(temporary))
+        monkeypatch.setattr(tempfile, "tempdir", None)
         with postgres.homes_folder() as fresh:
             assert list(temporary.glob(f"{postgres.FOLDER_PREFIX}*")) == [Path(fresh)]
