@@ -1,0 +1,9 @@
+"""Bugs that are planted in a copy of the code, one at a time: a suite that does not notice one proves less than it
+says. `python -m tests.planted` runs them all."""
+
+from __future__ import annotations
+
+from tests.planted.bug import Bug
+from tests.planted.bugs import transport
+
+BUGS: tuple[Bug, ...] = (*transport.BUGS,)

@@ -1,0 +1,57 @@
+"""`python -m tests.planted`: plant every bug, or the named ones, and tell which of them the tests found."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from tests.planted import BUGS
+from tests.planted.bug import Bug
+from tests.planted.run import Outcome, Verdict, run_all, run_unharmed
+
+
+def main() -> int:
+    """0: the tests pass as the code is, and every bug was found; else 1."""
+    parser = argparse.ArgumentParser(prog="python -m tests.planted", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help="of a bug's name or its file; all bugs unless given")
+    parser.add_argument("--list", action="store_true", help="only name them")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="bugs at a time (default: %(default)s)"
+    )
+    asked = parser.parse_args()
+    bugs = [bug for bug in BUGS if _is_meant(bug, asked.parts)]
+    if not bugs:
+        parser.error(f"no bug is named so; there are {len(BUGS)}, see --list")
+    if asked.list:
+        print("\n".join(f"{bug.path}: {bug.name}" for bug in bugs))
+        return 0
+    return _run(bugs, asked.workers)
+
+
+def _is_meant(bug: Bug, parts: list[str]) -> bool:
+    return not parts or any(part in bug.name or part in bug.path for part in parts)
+
+
+def _run(bugs: list[Bug], workers: int) -> int:
+    passes, said = run_unharmed(bugs)
+    if not passes:
+        print(f"the tests fail without any bug, so nothing can be said:\n{said}", file=sys.stderr)
+        return 1
+    outcomes = []
+    for outcome in run_all(bugs, workers=workers):
+        outcomes.append(outcome)
+        _tell(outcome)
+    found = sum(outcome.verdict is Verdict.FOUND for outcome in outcomes)
+    print(f"planted bugs found: {found} of {len(outcomes)}")
+    return 0 if found == len(outcomes) else 1
+
+
+def _tell(outcome: Outcome) -> None:
+    print(f"{outcome.verdict.value:8} {outcome.bug.path}: {outcome.bug.name}", flush=True)
+    if outcome.verdict is not Verdict.FOUND:
+        print(outcome.said, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

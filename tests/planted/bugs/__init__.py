@@ -1,0 +1,1 @@
+"""The bugs, one module for each part of the code."""

@@ -1,0 +1,122 @@
+"""What a reply may do to us (docs/faults.md 3-15): each bug takes one of the bounds or judgements away."""
+
+from __future__ import annotations
+
+from tests.planted.bug import Bug
+
+_API, _CLIENT, _BODY = "syncd/http/api.py", "syncd/http/client.py", "syncd/http/body.py"
+_CONNECTION, _REPLY, _TOKENS = "syncd/http/connection.py", "syncd/wire/reply.py", "syncd/http/token_endpoint.py"
+_OF_CLIENT, _OF_REPLIES, _HOSTILE = (f"tests/http/test_{name}.py" for name in ("client", "replies", "hostile"))
+
+BUGS = (
+    Bug(
+        "the transport repeats a broken GET by itself",
+        _CLIENT, "session._retry_connection = False", "session._retry_connection = True",
+        (f"{_OF_CLIENT}::test_a_broken_connection_is_not_asked_again_behind_our_back",), (3, 15),
+    ),
+    Bug(
+        "a broken connection is final",
+        "syncd/http/unreached.py", 'return Transient(message, code="connection", hint=hint)',
+        'return ConfigError(message, hint=hint)',
+        (f"{_OF_REPLIES}::test_a_reset_at_any_byte_is_asked_again",), (3,),
+    ),
+    Bug(
+        "a body that was cut is taken as it is",
+        _CLIENT, "                async for chunk in self._response.aiter_raw():\n"
+        "                    body.feed(chunk)\n                    earn(len(chunk))\n",
+        "                try:\n                    async for chunk in self._response.aiter_raw():\n"
+        "                        body.feed(chunk)\n                        earn(len(chunk))\n"
+        "                except (httpx.HTTPError, aiohttp.ClientError):\n                    pass\n",
+        (f"{_OF_CLIENT}::test_a_body_that_is_shorter_than_it_says_is_no_reply",
+         f"{_OF_CLIENT}::test_a_chunked_body_that_is_cut_anywhere_is_no_reply"), (4,),
+    ),
+    Bug(
+        "a page without has_more is the last one",
+        _REPLY, "    if paged and listing.has_more is msgspec.UNSET:\n"
+        "        raise _breach(reply, \"$.has_more is missing\")\n", "",
+        ("tests/wire/test_reply.py", "tests/sources/revento/test_shapes.py"), (5,),
+    ),
+    Bug(
+        "the end of gzip is not waited for",
+        _BODY, "        if not self._gzip.eof:\n"
+        "            raise Transient(\"the reply's gzip coding was cut\", code=\"gzip\")\n", "",
+        (f"{_OF_CLIENT}::test_a_gzip_body_that_is_cut_anywhere_is_no_reply",), (6,),
+    ),
+    Bug(
+        "what inflates is not counted",
+        _BODY, "if len(self._bytes) > self._most_bytes:", "if False:",
+        (f"{_OF_CLIENT}::test_the_largest_reply_fits",), (7,),
+    ),
+    Bug(
+        "gzip is inflated at one go",
+        _BODY, "self._gzip.decompress(chunk, self._most_bytes - len(self._bytes) + 1)", "self._gzip.decompress(chunk)",
+        (f"{_OF_CLIENT}::test_a_bomb_takes_little_memory",), (7,),
+    ),
+    Bug(
+        "bytes on the wire are not counted",
+        _CONNECTION, "if self._wire_bytes > self._bounds.wire_bytes:", "if False:",
+        (f"{_OF_CLIENT}",), (7,),
+    ),
+    Bug(
+        "a trickle has all the time of the deadline",
+        _CLIENT, "patience.reschedule(min(until, now() + bounds.patience_s))",
+        "patience.reschedule(now() + bounds.deadline_s)",
+        (f"{_OF_CLIENT}::test_a_body_that_trickles_is_given_up_long_before_the_deadline",), (8,),
+    ),
+    Bug(
+        "there is no deadline",
+        _CLIENT, "async with asyncio.timeout(client.bounds.deadline_s):", "async with asyncio.timeout(None):",
+        (f"{_OF_CLIENT}::test_a_trickle_ends_at_the_deadline",), (8,),
+    ),
+    Bug(
+        "a head has no bound",
+        _CONNECTION, "if self._head_bytes + rest > self._bounds.head_bytes:", "if False:",
+        (f"{_OF_CLIENT}",), (9,),
+    ),
+    Bug(
+        "a folded header line is taken",
+        _CONNECTION, "if _BARE_OR_FOLDED.search(head):", "if False:",
+        (f"{_OF_CLIENT}",), (9,),
+    ),
+    Bug(
+        "any media type is parsed",
+        _API, "if incoming.status == 200 and media_type != self.dialect.media_type:", "if False:",
+        ("tests/http/test_replies.py", "tests/http/test_api.py::test_another_media_type_is_no_reply"), (10,),
+    ),
+    Bug(
+        "a listing without data is an empty one",
+        _REPLY, "    data: list[msgspec.Raw]\n", "    data: list[msgspec.Raw] = []\n",
+        ("tests/wire/test_reply.py", "tests/sources/revento/test_shapes.py"), (11,),
+    ),
+    Bug(
+        "redirects are followed",
+        _CLIENT, "follow_redirects=False,", "follow_redirects=True,",
+        (f"{_OF_REPLIES}", f"{_OF_CLIENT}::test_no_redirect_is_followed"), (12,),
+    ),
+    Bug(
+        "a reply under another request's id is taken",
+        _API, "if echo is not None and echo != str(record.request_id):", "if False:",
+        (f"{_OF_REPLIES}::test_a_reply_with_another_echo_is_discarded_with_its_connection",), (13,),
+    ),
+    Bug(
+        "what follows a reply is left for the next call",
+        _CONNECTION, "elif data and self._payload is not None and self._payload.is_eof():", "elif False:",
+        (f"{_OF_REPLIES}::test_what_follows_a_reply_ends_its_connection",), (13,),
+    ),
+    Bug(
+        "a connection is kept though its reply was refused",
+        _CLIENT, "            except BaseException:\n                incoming.drop()\n                raise\n",
+        "            except BaseException:\n                raise\n",
+        (f"{_OF_REPLIES}::test_a_reply_with_another_echo_is_discarded_with_its_connection",), (13,),
+    ),
+    Bug(
+        "a copy that a cache kept is taken",
+        _API, "        if stale:\n            self._discard", "        if False:\n            self._discard",
+        (f"{_OF_REPLIES}::test_a_copy_that_a_cache_kept_is_asked_for_again",), (14,),
+    ),
+    Bug(
+        "a refresh goes over a kept connection",
+        _TOKENS, "keep_connection=False", "keep_connection=True",
+        (f"{_OF_REPLIES}::test_a_refresh_leaves_no_connection_for_the_next_one",), (15,),
+    ),
+)  # fmt: skip
