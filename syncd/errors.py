@@ -77,6 +77,7 @@ class ApiError(SyncdError):
         self.status = status
         self.code = code
         self.request_id = request_id
+        self.token_fingerprint = ""  # of the access token that the call was made with
         self.retry_after_s = retry_after_s
 
 
@@ -119,9 +120,14 @@ class ScopeMissing(ApiError):
 
 
 class CursorRefused(ApiError):
-    """Reaction: restart the walk at its first page, `limit` rows a page where that is known."""
+    """Reaction: restart the walk at its first page, `limit` rows a page where that is known.
+
+    `by_refresh`, `by_limit`: the access token, or the page size, was all that had changed since the cursor was issued.
+    """
 
     limit: int | None = None
+    by_refresh = False
+    by_limit = False
 
 
 class PageTooLarge(ApiError):

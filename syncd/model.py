@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import Table
 
 from syncd.errors import ApiError
-from syncd.wire.position import Position
+from syncd.wire.position import NOTHING_SHOWN, Position, Readings
 from syncd.wire.rate_limit import Headroom
 from syncd.wire.readers import BadValue
 from syncd.wire.reply import Reply
@@ -41,6 +41,8 @@ class Installation:
     scopes: tuple[str, ...]
     state: InstallationState
     grant_id: UUID  # a new consent is a new grant; a token refresh is not
+    cursor_survives_refresh: bool | None = None  # what its API was seen to do; None: not seen yet
+    cursor_survives_limit: bool | None = None
 
 
 class StreamKey(NamedTuple):
@@ -125,6 +127,7 @@ class Page:
     rejected: tuple[BadValue, ...] = ()
     bad_values: tuple[BadValue, ...] = ()
     limit: int | None = None
+    readings: Readings = NOTHING_SHOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +242,11 @@ class AccessTokens(Protocol):
     """What goes into the Authorization header behind its scheme: the access token of one installation, renewed when
     needed, or the integration's own credentials."""
 
-    async def current(self) -> str:
-        """A token that is good for at least the next few minutes. Raises NeedsAuthorization."""
+    async def current(self, life_s: float = 0.0) -> str:
+        """A token that is good for at least the next few minutes, or for `life_s` where a new one lives so long.
+
+        Raises NeedsAuthorization.
+        """
 
     async def renew(self, refused: str) -> str:
         """A token newer than the one that was refused. Raises NeedsAuthorization."""

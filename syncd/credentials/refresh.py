@@ -18,6 +18,8 @@ from syncd.wire.tokens import Tokens, basic
 # Renew this long before expiry (contracts/revento.md §5), or a fifth of a life that is short.
 MARGIN = timedelta(minutes=5)
 SHORT_LIFE_SHARE = 5
+# What a new one is promised to live (contracts/revento.md §5).
+FULL_LIFE = timedelta(hours=1)
 # A lost reply is asked for once more (contracts/revento.md §5, G7).
 REPEAT_AFTER_S = 1.0
 # A pair that the database does not take exists in this process alone, so the attempts do not end.
@@ -35,11 +37,13 @@ class TokenManager:
     clock: Clock
     _tokens: Tokens | None = None
     _margin: timedelta = MARGIN
+    _full_life: timedelta = FULL_LIFE
     _gate: asyncio.Lock = field(default_factory=asyncio.Lock)
     _spending: asyncio.Task[Tokens] | None = None
 
-    async def current(self) -> str:
-        """A token good for the next minutes, or the best there is while it cannot be renewed.
+    async def current(self, life_s: float = 0.0) -> str:
+        """A token good for the next minutes, or for `life_s` where a new one lives so long; the best there is while
+        it cannot be renewed.
 
         Raises NeedsAuthorization when only a new consent helps, RefreshFailed when the token endpoint is silent,
         ConfigError when the settings do not reach it.
@@ -47,7 +51,8 @@ class TokenManager:
         async with self._gate:
             await self.drain()
             tokens = self._tokens or await self.store.load()
-            if self._life(tokens) <= self._margin:
+            wanted = timedelta(seconds=life_s) + self._margin
+            if self._life(tokens) <= (wanted if wanted < self._full_life else self._margin):
                 tokens = await self._renew_early(tokens)
             self._tokens = tokens
             return tokens.access_token
@@ -95,7 +100,8 @@ class TokenManager:
             raise NeedsAuthorization(f"the refresh token is refused ({error.code})", hint=CONSENT) from error
         await self._save(fresh, spent=tokens.refresh_token)
         self._tokens = fresh
-        self._margin = min(MARGIN, self._life(fresh) / SHORT_LIFE_SHARE)
+        self._full_life = self._life(fresh)
+        self._margin = min(MARGIN, self._full_life / SHORT_LIFE_SHARE)
         log.info("token_refreshed", access_expires_at=fresh.access_expires_at)
         return fresh
 
@@ -130,7 +136,7 @@ class GivenToken:
 
     token: str = field(repr=False)
 
-    async def current(self) -> str:
+    async def current(self, life_s: float = 0.0) -> str:
         """The token."""
         return self.token
 
@@ -146,7 +152,7 @@ class ClientCredentials:
     client_id: str
     client_secret: str = field(repr=False)
 
-    async def current(self) -> str:
+    async def current(self, life_s: float = 0.0) -> str:
         """The pair, encoded."""
         return basic(self.client_id, self.client_secret)
 

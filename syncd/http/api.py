@@ -76,6 +76,10 @@ class HttpApi:
                         await self.clock.sleep(pause_s)
         raise AssertionError("count() does not end")
 
+    async def renew_unless_it_lasts(self, life_s: float) -> None:
+        """Have an access token that lives for so long, where a new one would and the one in use does not."""
+        await self.tokens.current(life_s)
+
     async def _attempt(self, endpoint: str, url: str, query: Mapping[str, str | int], token: str) -> Reply:
         record = RequestRecord(
             request_id=uuid4(),
@@ -91,13 +95,19 @@ class HttpApi:
                 self._judge_head(record, incoming)
                 body = await incoming.read()
             reply = Reply(
-                str(record.request_id), incoming.status, incoming.headers, body, self.clock.now(), incoming.host
+                str(record.request_id),
+                incoming.status,
+                incoming.headers,
+                body,
+                self.clock.now(),
+                incoming.host,
+                record.token_fingerprint,
             )
             record = replace(record, bytes=len(body), ended_at=reply.received_at)
             if reply.status != 200:
                 raise self.dialect.classify(reply)
         except ApiError as error:
-            error.request_id = str(record.request_id)
+            error.request_id, error.token_fingerprint = str(record.request_id), record.token_fingerprint
             record = replace(record, error_code=error.code or f"http_{error.status}", retry_after_s=error.retry_after_s)
             raise
         finally:

@@ -21,7 +21,7 @@ from syncd.http.client import Client, open_client
 from syncd.http.token_endpoint import HttpTokenEndpoint
 from syncd.logs import get_logger
 from syncd.main.database import open_vault, secret
-from syncd.model import AccessTokens, Api, Budget, Installation, Limits, RequestLog, Vault
+from syncd.model import AccessTokens, Budget, Installation, Limits, RequestLog, Vault
 from syncd.sources import SOURCES
 from syncd.sources.base import Stream
 from syncd.store.database import Database, open_database
@@ -35,7 +35,7 @@ from syncd.store.requests import PendingRequests, lost_calls, pause_left_s, spen
 from syncd.store.tokens import StoredTokens
 from syncd.sync.removals import Rules
 from syncd.sync.round import Order, RoundResult, Watch, run_round
-from syncd.sync.run import Run
+from syncd.sync.run import AccountApi, Run
 from syncd.sync.standing import consult
 
 log = get_logger(__name__)
@@ -117,7 +117,7 @@ class App:
         )
 
     @asynccontextmanager
-    async def connect(self, run: Run, claimed: Claim) -> AsyncIterator[Api]:
+    async def connect(self, run: Run, claimed: Claim) -> AsyncIterator[AccountApi]:
         """The installation's API for one run; a token refresh under way is waited for at the end."""
         limits = self._limits()
         lost = lost_calls(limits, after_crash=claimed.after_crash)

@@ -24,15 +24,18 @@ ASK_SUSPENDED_EVERY_S = 900.0
 
 # Names in a hint; there may be thousands.
 _SHOWN = 5
+_READINGS = ("cursor_survives_refresh", "cursor_survives_limit")
 _COLUMNS = [installations.columns[field.name] for field in fields(Installation)]
 
 
 async def store_installation(database: Database, vault: Vault, installation: Installation, tokens: Tokens) -> None:
     """Add the installation, or replace its settings and credentials: either way under a new grant.
 
-    A pause stays: whoever paused it did not mean the credentials.
+    A pause stays: whoever paused it did not mean the credentials. So does what the API was seen to do with a cursor.
     """
-    row: dict[str, Any] = {column.name: getattr(installation, column.name) for column in _COLUMNS}
+    row: dict[str, Any] = {
+        column.name: getattr(installation, column.name) for column in _COLUMNS if column.name not in _READINGS
+    }
     row |= {"scopes": list(installation.scopes), "grant_id": uuid4(), "updated_at": func.clock_timestamp()}
     is_paused = installations.c.state == "paused"
     kept = {
@@ -121,7 +124,8 @@ async def due_streams(database: Database, name: str) -> dict[str, float]:
     """Seconds until each stream of an installation should be walked again, 0 or less when it is due.
 
     A stream is walked again when nine tenths of its promise are used up, so that the walk itself fits into it. One
-    that was tried in vain waits a tenth of its promise, one that was skipped the whole of it; neither waits once the
+    that was tried in vain waits a tenth of its promise, one that was skipped, or whose walk the API would not let come
+    to its end however often it was begun anew, waits the whole of it; none waits once the
     installation has changed: new credentials, a suspension that is over.
     """
     async with database.control() as control:
@@ -149,7 +153,7 @@ _DUE = text("""
         coalesce(extract(epoch FROM last_certified_at - clock_timestamp()) + 0.9 * promised_seconds, 0),
         CASE WHEN status IS DISTINCT FROM 'certified' AND last_tried_at >= updated_at
              THEN coalesce(extract(epoch FROM last_tried_at - clock_timestamp())
-                           + promised_seconds * CASE status WHEN 'skipped' THEN 1 ELSE 0.1 END, 0)
+                           + promised_seconds * CASE WHEN status IN ('skipped', 'incomplete') THEN 1 ELSE 0.1 END, 0)
              ELSE 0 END)
     FROM syncd.stream_status AS status JOIN syncd.installations ON name = status.installation
     WHERE status.installation = coalesce(CAST(:name AS text), status.installation)

@@ -58,6 +58,8 @@ installations = Table(
     text_column("state", "active, paused, suspended (by the source) or needs_consent", null=False),
     text_column("state_reason", "Why it is not active"),
     uuid_column("grant_id", "One per consent; a token refresh keeps it", null=False),
+    Column("cursor_survives_refresh", Boolean, comment="Is a cursor good for a later access token? null: not seen yet"),
+    Column("cursor_survives_limit", Boolean, comment="Is a cursor good for another page size? null: not seen yet"),
     time_column("created_at", "When it was added", null=False),
     time_column("updated_at", "When its settings, credentials or state last changed", null=False),
     comment="One row per connected account",

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from syncd.model import Counts, Page
 from syncd.store.changes import key_hashes
 from syncd.store.database import Transaction
-from syncd.wire.position import CursorAt, Position, Start, decode, encode, usable
+from syncd.wire.position import NOTHING_SHOWN, CursorAt, Position, Readings, Start, decode, encode, usable
 
 _HASH_BYTES = 8
 
@@ -93,6 +93,39 @@ async def save_position(tx: Transaction, position: Position) -> None:
            DO UPDATE SET position = EXCLUDED.position, saved_at = EXCLUDED.saved_at""",
         [*tx.stream, encode(position), tx.now],
     )
+
+
+async def note_readings(tx: Transaction, seen: Readings) -> None:
+    """Remember what the API was seen to do with a cursor; what was not seen stays as it is."""
+    if seen == NOTHING_SHOWN:
+        return
+    await tx.cursor.execute(
+        """UPDATE syncd.installations SET cursor_survives_refresh = coalesce(%s, cursor_survives_refresh),
+               cursor_survives_limit = coalesce(%s, cursor_survives_limit) WHERE name = %s""",
+        [seen.survives_refresh, seen.survives_limit, tx.stream.installation],
+    )
+
+
+async def restarts_of_run(tx: Transaction) -> int:
+    """How often this run has begun the stream anew because the API refused its cursor."""
+    await tx.cursor.execute(
+        """SELECT count(*) FROM syncd.walks WHERE installation = %s AND stream = %s AND run_id = %s
+           AND generation > 1""",
+        [*tx.stream, tx.run_id],
+    )
+    (count,) = await tx.cursor.fetchone() or (0,)
+    return int(count)
+
+
+async def last_walk_s(tx: Transaction) -> float:
+    """How long the stream's last complete walk took; 0.0 while there is none."""
+    await tx.cursor.execute(
+        """SELECT extract(epoch FROM ended_at - started_at) FROM syncd.walks
+           WHERE installation = %s AND stream = %s AND outcome = 'certified' ORDER BY ended_at DESC LIMIT 1""",
+        tx.stream,
+    )
+    row = await tx.cursor.fetchone()
+    return float(row[0]) if row else 0.0
 
 
 async def record_page(tx: Transaction, walk: Walk, page: Page, counts: Counts) -> None:

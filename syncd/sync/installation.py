@@ -19,15 +19,14 @@ from syncd.errors import (
     TokenRefused,
 )
 from syncd.logs import get_logger
-from syncd.model import Api
 from syncd.sources.base import Stream
 from syncd.store.installations import set_state
 from syncd.store.requests import write_requests
 from syncd.store.runs import StreamResult, end_stream
-from syncd.store.walks import abandon_walk, begin_walk, open_walk
-from syncd.sync.run import Run
+from syncd.store.walks import abandon_walk, begin_walk, note_readings, open_walk, restarts_of_run
+from syncd.sync.run import AccountApi, Run
 from syncd.sync.stream import sync_stream
-from syncd.wire.position import Start
+from syncd.wire.position import Readings, Start
 
 # A server that refuses its own fresh cursors twice will refuse the third: report it, do not loop.
 MAX_RESTARTS = 2
@@ -35,7 +34,7 @@ MAX_RESTARTS = 2
 log = get_logger(__name__)
 
 
-async def sync_installation(streams: Iterable[Stream], api: Api, run: Run) -> list[StreamResult]:
+async def sync_installation(streams: Iterable[Stream], api: AccountApi, run: Run) -> list[StreamResult]:
     """Walk the streams in their order; one that fails does not stop the next, a token that is no use stops them all.
 
     A dead grant parks the installation. Raises LeaseLost and DatabaseError: then nothing more can be written.
@@ -53,7 +52,7 @@ async def sync_installation(streams: Iterable[Stream], api: Api, run: Run) -> li
 
 
 async def _try_stream(
-    stream: Stream, api: Api, run: Run, refusal: SyncdError | None
+    stream: Stream, api: AccountApi, run: Run, refusal: SyncdError | None
 ) -> tuple[StreamResult, SyncdError | None]:
     """What became of the stream, and the refusal that stops the streams behind it, if there is one."""
     if refusal is not None:
@@ -72,25 +71,45 @@ async def _try_stream(
         return _failed(stream, "failed", error), None
 
 
-async def _with_restarts(stream: Stream, api: Api, run: Run) -> StreamResult:
-    """Walk the stream; a walk whose cursor the server refuses begins anew, at the page size that the server bears."""
-    restarts = 0
+async def _with_restarts(stream: Stream, api: AccountApi, run: Run) -> StreamResult:
+    """Walk the stream; a walk whose cursor the server refuses begins anew, at the page size that the server bears.
+
+    A walk that began under a new access token and lost its cursor to the next one would lose it again: then the
+    listing takes longer than one token lives (contracts/revento.md G3).
+    """
+    began_under_new_token = False
     while True:
         try:
             return await sync_stream(stream, api, run)
         except CursorRefused as error:
-            await _begin_anew(stream, run, error)
-            restarts += 1
-            log.warning("walk_restarted", reason=str(error), restart=restarts)
+            restarts = await _begin_anew(stream, run, error)
+            if error.by_refresh and began_under_new_token:
+                raise _unwalkable(error) from error
             if restarts > MAX_RESTARTS:
                 raise
+            began_under_new_token = error.by_refresh
+            log.warning("walk_restarted", reason=str(error), restart=restarts)
 
 
-async def _begin_anew(stream: Stream, run: Run, error: CursorRefused) -> None:
+async def _begin_anew(stream: Stream, run: Run, error: CursorRefused) -> int:
+    """Give the walk up, remember what that shows, and say how often this run has done so."""
+    shown = Readings(False if error.by_refresh else None, False if error.by_limit else None)
     async with run.database.begin(run.lease, run.run_id, stream.name) as tx:
         walk = await open_walk(tx, grant=str(run.installation.grant_id))
         await abandon_walk(tx, walk, str(error))
         await begin_walk(tx, Start(limit=error.limit), generation=walk.generation + 1)
+        await note_readings(tx, shown)
+        return await restarts_of_run(tx)
+
+
+def _unwalkable(error: CursorRefused) -> CursorRefused:
+    return CursorRefused(
+        "the listing takes longer than one access token lives, and a cursor does not outlive its token",
+        status=error.status,
+        code=error.code,
+        request_id=error.request_id,
+        hint="a larger revento.page_size, or fewer other calls on this token, may let one token's life suffice",
+    )
 
 
 async def _end(result: StreamResult, run: Run) -> StreamResult:

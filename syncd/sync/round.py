@@ -13,7 +13,7 @@ from structlog.contextvars import bound_contextvars
 
 from syncd.errors import DatabaseError, LeaseHeld, LeaseLost, NeedsAuthorization, Paused, RunCancelled, SyncdError
 from syncd.logs import get_logger
-from syncd.model import Api, Installation
+from syncd.model import Installation
 from syncd.sources.base import Stream
 from syncd.store.database import Database
 from syncd.store.installations import find_installation
@@ -25,7 +25,7 @@ from syncd.store.walks import abandon_open_walk
 from syncd.sync.installation import sync_installation
 from syncd.sync.outcome import exit_code, state
 from syncd.sync.removals import Rules
-from syncd.sync.run import Progress, Run
+from syncd.sync.run import AccountApi, Progress, Run
 
 ASK_AGAIN_S = 0.5
 LOOK_FOR_CANCEL_EVERY_S = 2.0
@@ -34,7 +34,7 @@ BREAK_OFF_S = 5.0
 
 log = get_logger(__name__)
 
-Connect = Callable[[Run, Claim], AbstractAsyncContextManager[Api]]
+Connect = Callable[[Run, Claim], AbstractAsyncContextManager[AccountApi]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 from uuid import UUID
 
-from syncd.model import Counts, Installation, Lease
+from syncd.model import Api, Counts, Installation, Lease
 from syncd.store.database import Database
 from syncd.store.requests import PendingRequests
 from syncd.sync.removals import Rules
+
+
+class AccountApi(Api, Protocol):
+    """One installation's API, as a round sees it."""
+
+    async def renew_unless_it_lasts(self, life_s: float) -> None:
+        """Have an access token that lives for so long, where a new one would and the one in use does not.
+
+        Raises the ApiError of a renewal that failed.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,21 +7,21 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TypeVar
 
-from syncd.model import Api, Counts, Page
+from syncd.model import Counts, Page
 from syncd.sources.base import Stream
 from syncd.store.changes import apply_changes
 from syncd.store.database import Transaction
 from syncd.store.quarantine import quarantine
 from syncd.store.requests import write_requests
 from syncd.store.runs import StreamResult, end_stream
-from syncd.store.walks import Walk, certify, open_walk, record_page, save_position
+from syncd.store.walks import Walk, certify, last_walk_s, note_readings, open_walk, record_page, save_position
 from syncd.sync.removals import remove_absent
-from syncd.sync.run import Progress, Run
+from syncd.sync.run import AccountApi, Progress, Run
 
 T = TypeVar("T")
 
 
-async def sync_stream(stream: Stream, api: Api, run: Run) -> StreamResult:
+async def sync_stream(stream: Stream, api: AccountApi, run: Run) -> StreamResult:
     """Copy one stream and certify it. After any crash the saved position resumes without losing or doubling a row.
 
     The result comes without the books, which stand in the ledger. Raises the ApiError that ended the walk, LeaseLost
@@ -29,6 +29,9 @@ async def sync_stream(stream: Stream, api: Api, run: Run) -> StreamResult:
     """
     async with run.database.begin(run.lease, run.run_id, stream.name) as tx:
         walk = await open_walk(tx, grant=str(run.installation.grant_id))
+        takes_s = await last_walk_s(tx)
+    if walk.page_number == 0 and run.installation.cursor_survives_refresh is False:
+        await api.renew_unless_it_lasts(takes_s)
     result = StreamResult(stream.name, "incomplete", "the listing ended before its last page")
     async with aclosing(one_ahead(stream.walk(api, run.installation, walk.position, run.page_size))) as pages:
         async for page in pages:
@@ -36,6 +39,7 @@ async def sync_stream(stream: Stream, api: Api, run: Run) -> StreamResult:
             async with run.database.begin(run.lease, run.run_id, stream.name) as tx:  # one page, one transaction
                 counts = await _apply_page(tx, page)
                 await record_page(tx, walk, page, counts)
+                await note_readings(tx, page.readings)
                 await write_requests(tx.cursor, run.installation.name, run.run_id, requests)
                 if page.resume_at is None:
                     result = await _close(tx, walk, page, stream, run)

@@ -22,16 +22,41 @@ class Start(msgspec.Struct, frozen=True, tag="start"):
 
 
 class CursorAt(msgspec.Struct, frozen=True, tag="cursor"):
-    """The page behind an opaque cursor, valid for the query and the grant it was issued to."""
+    """The page behind an opaque cursor, valid for the query and the grant it was issued to.
+
+    Whether it outlives a change of the page size or of the access token (`token` is its short name, empty where an
+    older version wrote none) the contract leaves open: it is tried once (contracts/revento.md G2, G3).
+    """
 
     cursor: str
     issued_at: datetime
     query: str
     limit: int
     grant: str
+    token: str = ""
 
 
 Position = Start | CursorAt
+
+
+class Readings(msgspec.Struct, frozen=True):
+    """What a server was seen to do with a cursor once its circumstances had changed; None: not seen yet."""
+
+    survives_refresh: bool | None = None
+    survives_limit: bool | None = None
+
+
+NOTHING_SHOWN = Readings()
+
+
+def observe(at: CursorAt | None, *, token: str, limit: int, accepted: bool) -> Readings:
+    """What a call with this cursor has shown. A refusal shows something where one circumstance alone had changed."""
+    if at is None:
+        return NOTHING_SHOWN
+    token_changed, limit_changed = bool(at.token and token and at.token != token), at.limit != limit
+    if not accepted and token_changed and limit_changed:
+        return NOTHING_SHOWN
+    return Readings(accepted if token_changed else None, accepted if limit_changed else None)
 
 
 def encode(position: Position) -> str:

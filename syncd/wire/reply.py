@@ -29,7 +29,7 @@ _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z", re.ASCII)
 class Reply:
     """One HTTP reply, whole: header names in lower case, the body decoded from its transfer and content codings.
 
-    `host` is the host and port that were asked, for a person to read.
+    `host` is the host and port that were asked, for a person to read; `token_fingerprint` names the access token.
     """
 
     request_id: str
@@ -38,6 +38,7 @@ class Reply:
     body: bytes
     received_at: datetime
     host: str = ""
+    token_fingerprint: str = ""
 
 
 class ErrorEnvelope(msgspec.Struct):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from syncd.sources.revento.decode_places import decode_venues
 from syncd.sources.revento.decode_program import decode_event
 from syncd.sources.revento.faults import breach
 from syncd.sources.revento.summaries import FullActivities, Item
-from syncd.wire.position import CursorAt, Position
+from syncd.wire.position import CursorAt, Position, observe
 from syncd.wire.readers import BadValue, RowRejected, parse_row
 from syncd.wire.reply import Listing, Reply, read_listing, read_object
 
@@ -88,34 +88,49 @@ class _ListingWalk:
         self, api: Api, installation: Installation, position: Position, page_size: int
     ) -> AsyncGenerator[Page]:
         largest = min(page_size, LARGEST_LIMIT) if self.is_paged else NO_LIMIT
-        cursor, limit = _begin(self.endpoint, position, largest)
-        trail = _Trail(cursor)
+        at, limit = _begin(self.endpoint, position, largest)
+        trail = _Trail(at.cursor if at else None)
         complete = self.completing(api)
         while True:
-            reply, limit = await _fetch(api, self.endpoint, cursor, limit)
+            reply, limit = await _fetch(api, self.endpoint, at, limit, installation)
+            readings = observe(at, token=reply.token_fingerprint, limit=limit, accepted=True)
             listing = read_listing(reply, paged=self.is_paged)
             trail.note(reply, listing)
-            cursor = listing.next_cursor if listing.has_more is True else None
-            resume_at = cursor and CursorAt(cursor, reply.received_at, self.endpoint, limit, str(installation.grant_id))
+            at = self._behind(listing, reply, limit, str(installation.grant_id))
             items = await complete([Item(raw, reply) for raw in listing.data])
-            yield _decode_rows(reply, items, self.decode, installation.account).page(resume_at or None, limit or None)
-            if cursor is None:
+            page = _decode_rows(reply, items, self.decode, installation.account).page(at, limit or None)
+            yield replace(page, readings=readings)
+            if at is None:
                 return
 
+    def _behind(self, listing: Listing, reply: Reply, limit: int, grant: str) -> CursorAt | None:
+        if listing.has_more is not True or not listing.next_cursor:
+            return None
+        return CursorAt(
+            listing.next_cursor, reply.received_at, self.endpoint, limit, grant, token=reply.token_fingerprint
+        )
 
-async def _fetch(api: Api, endpoint: str, cursor: str | None, limit: int) -> tuple[Reply, int]:
-    """The reply, and the page size that it was given for: halved until the page fits (contracts/revento.md §10)."""
+
+async def _fetch(
+    api: Api, endpoint: str, at: CursorAt | None, limit: int, installation: Installation
+) -> tuple[Reply, int]:
+    """The reply, and the page size that it was given for: halved until the page fits (contracts/revento.md §10).
+
+    Where the API is known to refuse a cursor at another page size it is not asked.
+    """
     while True:
         try:
-            return await api.get(endpoint, _query(cursor, limit)), limit
+            return await api.get(endpoint, _query(at.cursor if at else None, limit)), limit
         except PageTooLarge as error:
             if limit <= 1:
                 raise _unreadable(error, endpoint) from error
             limit //= 2
+            if at is not None and installation.cursor_survives_limit is False:
+                raise _refused(error, at, limit) from error
         except (CursorRefused, ContractBreach, NotFound) as error:
-            if cursor is None or error.status not in _CURSOR_REFUSALS:
+            if at is None or error.status not in _CURSOR_REFUSALS:
                 raise
-            raise _refused(error, limit) from error
+            raise _refused(error, at, limit) from error
 
 
 class _Trail:
@@ -143,10 +158,10 @@ class _Trail:
         self._digests.add(digest)
 
 
-def _begin(endpoint: str, position: Position, limit: int) -> tuple[str | None, int]:
+def _begin(endpoint: str, position: Position, limit: int) -> tuple[CursorAt | None, int]:
     match position:
         case CursorAt(query=query) if query == endpoint:
-            return position.cursor, position.limit
+            return position, position.limit
         case _:
             return None, min(position.limit or limit, limit)
 
@@ -194,9 +209,11 @@ def _digest(rows: list[msgspec.Raw]) -> bytes:
     return blake2b(b"".join(map(bytes, rows)), digest_size=16).digest()
 
 
-def _refused(error: ApiError, limit: int) -> CursorRefused:
+def _refused(error: ApiError, at: CursorAt, limit: int) -> CursorRefused:
+    shown = observe(at, token=error.token_fingerprint, limit=limit, accepted=False)
     refused = CursorRefused(str(error), status=error.status, code=error.code, request_id=error.request_id)
     refused.limit = limit or None
+    refused.by_refresh, refused.by_limit = shown.survives_refresh is False, shown.survives_limit is False
     return refused
 
 
