@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +18,19 @@ if TYPE_CHECKING:
 HEADERS = ("INSTALLATION", "STREAM", "STATUS", "PAGES", "ROWS", "NEW", "CHANGED", "UNCHANGED", "REMOVED", "REASON")
 
 
+# No certificate was given, and no row is held yet.
+WRITTEN_NOTHING = "dry run: nothing was written"
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The rounds that ran, and why others did not, by installation."""
+    """The rounds that ran, and why others did not, by installation; of a dry run, what they would have come to."""
 
     rounds: Mapping[str, RoundResult]
     failures: Mapping[str, Failure]
     began_at: datetime
     took_s: float
+    is_dry: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -67,11 +72,23 @@ def _of_round(ended: RoundResult) -> list[Problem]:
     return [Problem(ended.installation, tuple(streams), *cause) for cause, streams in names.items()]
 
 
-def outcome(results: Mapping[str, RoundResult | BaseException], began_at: datetime, took_s: float) -> Outcome:
+def outcome(
+    results: Mapping[str, RoundResult | BaseException], began_at: datetime, took_s: float, *, is_dry: bool = False
+) -> Outcome:
     """Sort what `App.sync` returned."""
     failures = {name: explain(result) for name, result in results.items() if isinstance(result, BaseException)}
     rounds = {name: result for name, result in results.items() if not isinstance(result, BaseException)}
-    return Outcome(rounds, failures, began_at, took_s)
+    return Outcome(rounds, failures, began_at, took_s, is_dry)
+
+
+def _shown(outcome: Outcome) -> list[tuple[str, StreamResult]]:
+    """The installations' streams. A dry run certifies none, so what it walked whole is incomplete all the same."""
+    return [
+        (name, replace(stream, status="incomplete", reason=WRITTEN_NOTHING) if is_certified else stream)
+        for name, each in outcome.rounds.items()
+        for stream in each.streams
+        for is_certified in [outcome.is_dry and stream.status == "certified"]
+    ]
 
 
 def document(outcome: Outcome) -> dict[str, Any]:
@@ -81,15 +98,15 @@ def document(outcome: Outcome) -> dict[str, Any]:
     rounds = list(outcome.rounds.values())
     several = len(rounds) > 1
     streams = [
-        {"installation": each.installation, **_stream(stream), **({"run_id": each.run_id} if several else {})}
-        for each in rounds
-        for stream in each.streams
+        {"installation": name, **_stream(stream), **({"run_id": outcome.rounds[name].run_id} if several else {})}
+        for name, stream in _shown(outcome)
     ]
     return {
         "type": "result",
         "status": state(outcome.exit_code),
         "exit": outcome.exit_code,
         "run_id": rounds[0].run_id if len(rounds) == 1 else None,
+        **({"dry_run": True} if outcome.is_dry else {}),
         "streams": streams,
         **_errors([each for each in problems(outcome) if not each.is_steady]),
     }
@@ -134,7 +151,7 @@ def _errors(found: Sequence[Problem]) -> dict[str, Any]:
 
 def text(outcome: Outcome) -> list[Part]:
     """A line for each stream, and a sentence."""
-    results = [(name, stream) for name, each in outcome.rounds.items() for stream in each.streams]
+    results = _shown(outcome)
     if not results:
         return []
     rows = [_row(name if len(outcome.rounds) > 1 else "", stream) for name, stream in results]
@@ -158,7 +175,7 @@ def _row(installation: str, result: StreamResult) -> tuple[object, ...]:
 
 
 def _sentence(outcome: Outcome) -> str:
-    streams = [stream for each in outcome.rounds.values() for stream in each.streams]
+    streams = [stream for _, stream in _shown(outcome)]
     statuses = Counter(stream.status for stream in streams)
     states = ", ".join(f"{number} {status}" for status, number in statuses.items())
     whose = next(iter(outcome.rounds)) if len(outcome.rounds) == 1 else count(len(outcome.rounds), "installation")

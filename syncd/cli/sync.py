@@ -33,6 +33,7 @@ class Asked:
     streams: Sequence[str]
     wait: bool
     fresh: bool = False
+    dry: bool = False
 
 
 stream_option = click.option(
@@ -43,15 +44,17 @@ stream_option = click.option(
 @click.command(cls=Command, example="syncd sync\nsyncd sync revento/evt_1 --stream participants --json")
 @click.argument("names", nargs=-1, metavar="[INSTALLATION]...")
 @stream_option
+@click.option("--dry-run", "dry", is_flag=True, help="Tell what it would do, and write nothing.")
 @wait_option
 @pass_session
-def sync(session: Session, names: tuple[str, ...], streams: tuple[str, ...], wait: bool) -> int:
+def sync(session: Session, names: tuple[str, ...], streams: tuple[str, ...], dry: bool, wait: bool) -> int:
     """Run one round now.
 
     Copies each stream of these installations, or of all, and certifies it. A round that was cut off within the last
-    hour goes on where it stood.
+    hour goes on where it stood. With --dry-run all counts, and the exit code, are those of a round that began now at
+    the first pages; its calls are made and recorded.
     """
-    return work(session, Asked("sync", names, streams, wait))
+    return work(session, Asked("sync", names, streams, wait, dry=dry))
 
 
 @click.command(cls=Command, example="syncd backfill revento/evt_1 --stream participants --from-scratch")
@@ -76,6 +79,8 @@ def work(session: Session, asked: Asked) -> int:
     url = main.prepare_database(settings)
     ended = run(_rounds(session, settings, url, asked))
     session.answer(document(ended), *text(ended))
+    if asked.dry:
+        session.note("dry run: nothing was written")
     for problem in problems(ended):
         _tell(session, problem)
     return ended.exit_code
@@ -99,9 +104,9 @@ async def _rounds(session: Session, settings: Settings, url: str, asked: Asked) 
         orders = await _orders(session, app, asked)
         with shown(session) as display:
             telling = replace(app, clock=TellingClock(app.clock, display))
-            results = await telling.sync(orders, watch(display))
+            results = await (telling.preview if asked.dry else telling.sync)(orders, watch(display))
     names = [order.installation.name for order in orders]
-    return outcome(dict(zip(names, results, strict=True)), began_at, monotonic() - began)
+    return outcome(dict(zip(names, results, strict=True)), began_at, monotonic() - began, is_dry=asked.dry)
 
 
 async def _orders(session: Session, app: App, asked: Asked) -> list[Order]:

@@ -33,6 +33,7 @@ from syncd.store.installations import (
 from syncd.store.leases import Claim
 from syncd.store.requests import PendingRequests, lost_calls, pause_left_s, spent_ages_s, store_requests
 from syncd.store.tokens import StoredTokens
+from syncd.sync.preview import preview_round
 from syncd.sync.removals import Rules
 from syncd.sync.round import Order, RoundResult, Watch, run_round
 from syncd.sync.run import AccountApi, Run
@@ -56,6 +57,11 @@ class App:
     async def sync(self, orders: Iterable[Order], watch: Watch) -> Sequence[RoundResult | BaseException]:
         """Run rounds side by side; one that cannot run leaves its error in its place."""
         rounds = (self.run_round(order, watch) for order in orders)
+        return await asyncio.gather(*rounds, return_exceptions=True)
+
+    async def preview(self, orders: Iterable[Order], watch: Watch) -> Sequence[RoundResult | BaseException]:
+        """What `sync` would come to, with nothing written; likewise with errors in their places."""
+        rounds = (preview_round(order, self.database, self.connect, watch) for order in orders)
         return await asyncio.gather(*rounds, return_exceptions=True)
 
     async def run_round(self, order: Order, watch: Watch) -> RoundResult:

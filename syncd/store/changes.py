@@ -7,7 +7,7 @@ one look-up decides for all of its tables.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -72,8 +72,8 @@ async def apply_changes(tx: Transaction, changes: Iterable[Change], request_id: 
     """
     total = Counts()
     written: list[Change] = []
-    for table, group in groupby(sorted(changes, key=_table_name), key=lambda change: change.table):
-        verdicts = await _judge_all(tx, table, [_keyed(change) for change in group])
+    for table, served in by_table(changes):
+        verdicts = _judge_all(served, await _read_known(tx, table, served))
         changed = [row for row, verdict in verdicts if verdict in (Verdict.INSERT, Verdict.UPDATE)]
         for brought_by, rows in _by_request(changed, request_id):
             await _write(tx, table, rows, brought_by)
@@ -81,6 +81,31 @@ async def apply_changes(tx: Transaction, changes: Iterable[Change], request_id: 
         total += _count(verdict for _, verdict in verdicts)
     await insert_missing_parents(tx, written)
     return total
+
+
+async def foresee_changes(tx: Transaction, changes: Iterable[Change], foreseen: dict[tuple[str, str], Known]) -> Counts:
+    """What `apply_changes` would say of the same page; reads only.
+
+    `foreseen` is what it would have stored of earlier pages, by table and key; this page's rows are added.
+    """
+    total = Counts()
+    for table, served in by_table(changes):
+        before = {row.key: foreseen[table.name, row.key] for row in served if (table.name, row.key) in foreseen}
+        verdicts = _judge_all(served, {**await _read_known(tx, table, served), **before})
+        changed = [row for row, verdict in verdicts if verdict in (Verdict.INSERT, Verdict.UPDATE)]
+        foreseen |= {(table.name, row.key): _as_stored(row) for row in changed}
+        total += _count(verdict for _, verdict in verdicts)
+    return total
+
+
+def _as_stored(row: Keyed) -> Known:
+    return Known(row.content_hash, row.change.row.get("updated_at"), is_stub=False)
+
+
+def by_table(changes: Iterable[Change]) -> Iterator[tuple[Table, list[Keyed]]]:
+    """The changes of each table, in the order of the tables' names."""
+    for table, group in groupby(sorted(changes, key=_table_name), key=lambda change: change.table):
+        yield table, [_keyed(change) for change in group]
 
 
 def key_hashes(changes: Iterable[Change]) -> bytes:
@@ -93,16 +118,15 @@ def key_hash(table: Table, key: str) -> bytes:
     return hashlib.blake2b(f"{table.name}/{key}".encode(), digest_size=8).digest()
 
 
-async def _judge_all(tx: Transaction, table: Table, rows: list[Keyed]) -> list[tuple[Keyed, Verdict]]:
-    known = await _read_known(tx, table, rows)
-    newest = _newest(rows)
+def _judge_all(rows: list[Keyed], known: Mapping[str, Known]) -> list[tuple[Keyed, Verdict]]:
+    newest = newest_of(rows)
     return [
         (row, judge(known.get(row.key), row) if newest[row.key] is row else Verdict.SUPERSEDED)
         for row in sorted(rows, key=lambda row: row.key)
     ]
 
 
-def _newest(rows: Iterable[Keyed]) -> Mapping[str, Keyed]:
+def newest_of(rows: Iterable[Keyed]) -> Mapping[str, Keyed]:
     """Of rows that repeat a key within one page the newest counts; of equals the last."""
     newest: dict[str, Keyed] = {}
     for row in rows:

@@ -39,7 +39,7 @@ PATIENCE: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """One fenced write transaction for one stream; `now` is its one instant, by the database's clock."""
+    """One fenced transaction for one stream; `now` is its one instant, by the database's clock."""
 
     cursor: AsyncCursor[tuple[Any, ...]]
     stream: StreamKey
@@ -62,6 +62,15 @@ class Database:
             async with self.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
                 now = await self._fence(cursor, lease)
                 yield Transaction(cursor, StreamKey(lease.installation, stream), run_id, now)
+
+    @asynccontextmanager
+    async def begin_read(self, lease: Lease, stream: str) -> AsyncIterator[Transaction]:
+        """A transaction of a driver that the database itself keeps from writing. Raises LeaseLost, DatabaseError."""
+        with translated():
+            async with self.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
+                now = await self._fence(cursor, lease)
+                await cursor.execute("SET TRANSACTION READ ONLY")
+                yield Transaction(cursor, StreamKey(lease.installation, stream), None, now)
 
     @asynccontextmanager
     async def between_pages(self, stream: StreamKey) -> AsyncIterator[Transaction]:

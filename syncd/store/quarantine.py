@@ -31,6 +31,21 @@ async def quarantine(tx: Transaction, request_id: UUID, bad_values: Iterable[Bad
     return tx.cursor.rowcount
 
 
+async def foresee_quarantine(tx: Transaction, bad_values: Iterable[BadValue], foreseen: set[str]) -> int:
+    """How many `quarantine` would say are new; reads only. `foreseen` is what earlier pages would have added."""
+    places = {_INDEX.sub("[]", _text(bad.path)) + _text(bad.raw) for bad in bad_values} - foreseen
+    foreseen |= places
+    await tx.cursor.execute(_COUNT_NEW, [sorted(places), *tx.stream])
+    (number,) = await tx.cursor.fetchone() or (0,)
+    return int(number)
+
+
+_COUNT_NEW = """
+    SELECT count(*) FROM unnest(%s::text[]) AS place WHERE md5(place) NOT IN
+        (SELECT md5(json_path || raw) FROM syncd.quarantined_values WHERE installation = %s AND stream = %s)
+"""
+
+
 def _text(value: str) -> str:
     """PostgreSQL's text holds every character but NUL, which is written as its escape."""
     return value.replace("\0", "\\u0000")

@@ -71,17 +71,27 @@ _WITNESSED_SINCE = """
 """
 
 
-async def read_absence(tx: Transaction, tables: Iterable[Table], account: str, since: datetime | None) -> Absence:
-    """What of these tables nothing has been seen of since then; nothing at all for None."""
-    met = await _met(tx, since)
-    live = 0
+async def read_absence(
+    tx: Transaction,
+    tables: Iterable[Table],
+    account: str,
+    since: datetime | None,
+    walked: frozenset[bytes] = frozenset(),
+) -> Absence:
+    """What of these tables nothing has been seen of since then; nothing at all for None.
+
+    `walked` are the keys that a walk outside the ledger has met: they count as live.
+    """
+    met = await _met(tx, since) | walked
+    live = len(walked)
     rows: set[Ref] = set()
     stubs: set[Ref] = set()
     for table in tables:
         await tx.cursor.execute(read_live(table), [since, account])
         for key, is_stub, is_older in await tx.cursor.fetchall():
-            live += not is_stub
-            if is_older and key_hash(table, key) not in met:
+            hashed = key_hash(table, key)
+            live += not is_stub and hashed not in walked
+            if is_older and hashed not in met:
                 (stubs if is_stub else rows).add(Ref(table.name, key))
     return Absence(live, frozenset(rows), frozenset(stubs))
 

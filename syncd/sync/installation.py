@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from uuid import UUID
 
 from structlog.contextvars import bound_contextvars
@@ -19,6 +20,7 @@ from syncd.errors import (
     TokenRefused,
 )
 from syncd.logs import get_logger
+from syncd.model import Installation
 from syncd.sources.base import Stream
 from syncd.store.installations import set_state
 from syncd.store.requests import write_requests
@@ -44,23 +46,30 @@ async def sync_installation(streams: Iterable[Stream], api: AccountApi, run: Run
     for stream in streams:
         with bound_contextvars(stream=stream.name):
             made_before = run.requests.made
-            result, refusal = await _try_stream(stream, api, run, refusal)
+            work = partial(_with_restarts, stream, api, run)
+            result, refusal = await try_stream(stream, run.installation, refusal, work)
             results.append(await _end(replace(result, requests=run.requests.made - made_before), run))
     if isinstance(refusal, TokenRefused | NeedsAuthorization):
         await set_state(run.database, run.installation, "needs_consent", str(refusal))
     return results
 
 
-async def _try_stream(
-    stream: Stream, api: AccountApi, run: Run, refusal: SyncdError | None
+async def try_stream(
+    stream: Stream,
+    installation: Installation,
+    refusal: SyncdError | None,
+    work: Callable[[], Awaitable[StreamResult]],
 ) -> tuple[StreamResult, SyncdError | None]:
-    """What became of the stream, and the refusal that stops the streams behind it, if there is one."""
+    """What became of the stream, and the refusal that stops the streams behind it, if there is one.
+
+    `refusal` is that of a stream before it: then `work`, which walks the stream, is not begun.
+    """
     if refusal is not None:
         return _failed(stream, "failed", refusal), refusal
-    if stream.scope not in run.installation.scopes:
+    if stream.scope not in installation.scopes:
         return _skipped(stream), None
     try:
-        return await _with_restarts(stream, api, run), None
+        return await work(), None
     except ScopeMissing as error:
         return _failed(stream, "skipped", error), None
     except CursorRefused as error:
@@ -84,7 +93,7 @@ async def _with_restarts(stream: Stream, api: AccountApi, run: Run) -> StreamRes
         except CursorRefused as error:
             restarts = await _begin_anew(stream, run, error)
             if error.by_refresh and began_under_new_token:
-                raise _unwalkable(error) from error
+                raise unwalkable(error) from error
             if restarts > MAX_RESTARTS:
                 raise
             began_under_new_token = error.by_refresh
@@ -102,7 +111,8 @@ async def _begin_anew(stream: Stream, run: Run, error: CursorRefused) -> int:
         return await restarts_of_run(tx)
 
 
-def _unwalkable(error: CursorRefused) -> CursorRefused:
+def unwalkable(error: CursorRefused) -> CursorRefused:
+    """The refusal of a cursor, as that of a listing which no walk comes to the end of."""
     return CursorRefused(
         "the listing takes longer than one access token lives, and a cursor does not outlive its token",
         status=error.status,

@@ -9,6 +9,7 @@ source does not list them; one that is listed again is judged like any other sho
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from syncd.model import Installation, StreamKey
 from syncd.sources.base import Stream
@@ -73,6 +74,30 @@ async def remove_absent(tx: Transaction, stream: Stream, installation: Installat
     await save_pending(tx, Pending(decision.hold, pending.rejected & absence.rows))
     if decision.hold:
         reason = _explain(len(decision.hold), absence.live, tx.stream)
+        return StreamResult(stream.name, "held", reason, exit_code=HELD_EXIT_CODE)
+    return StreamResult(stream.name, "certified", removed=len(decision.hide - absence.stubs))
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """A complete walk that is in no ledger: when it began, the keys that it met, whether it could testify."""
+
+    began_at: datetime
+    keys: frozenset[bytes]
+    is_witness: bool
+
+
+async def foresee_removal(
+    tx: Transaction, stream: Stream, installation: Installation, rules: Rules, walked: Walked
+) -> StreamResult:
+    """What `remove_absent` would make of the stream, were this walk certified now; reads only."""
+    since: datetime | None = walked.began_at
+    if not walked.is_witness or rules.witnesses > 1:
+        since = await witnessed_since(tx, rules.witnesses - walked.is_witness)
+    absence = await read_absence(tx, stream.tables, installation.account, since, walked.keys)
+    decision = decide(rules, absence, await load_pending(tx), was_empty=not walked.keys)
+    if decision.hold:
+        reason = f"{len(decision.hold):,} of {absence.live:,} rows are gone at the source and would be held"
         return StreamResult(stream.name, "held", reason, exit_code=HELD_EXIT_CODE)
     return StreamResult(stream.name, "certified", removed=len(decision.hide - absence.stubs))
 

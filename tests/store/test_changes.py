@@ -22,10 +22,10 @@ from syncd.store.changes import (
     Verdict,
     _content_hash,
     _keyed,
-    _newest,
     apply_changes,
     judge,
     key_hashes,
+    newest_of,
 )
 from syncd.store.database import Database
 from tests.store.conftest import EVENT_ID, Store, person, role
@@ -107,7 +107,7 @@ async def test_a_first_load_finds_its_rows_by_key_although_it_began_with_empty_t
 @given(stamps=st.lists(st.integers(0, 3), min_size=1, max_size=6), known=st.none() | st.integers(0, 3))
 def test_of_rows_with_one_key_the_newest_wins_and_the_rest_is_superseded(stamps: list[int], known: int | None) -> None:
     rows = [_keyed(person(1, updated=stamp, user_id=f"u{n}")) for n, stamp in enumerate(stamps)]
-    (winner,) = _newest(rows).values()
+    (winner,) = newest_of(rows).values()
     last = max(n for n, stamp in enumerate(stamps) if stamp == max(stamps))
     assert winner is rows[last]
 
