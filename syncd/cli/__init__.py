@@ -31,6 +31,7 @@ COMMANDS = {
     "runs": "syncd.cli.runs:runs",
     "requests": "syncd.cli.requests:requests",
     "deletes": "syncd.cli.deletes:deletes",
+    "verify": "syncd.cli.verify:verify",
     "db": "syncd.cli.db:db",
     "config": "syncd.cli.config:config",
     "schema": "syncd.cli.schema:schema",

@@ -21,11 +21,11 @@ NARROWEST_SENTENCE = 24
 # Wide enough that no line off a terminal is ever folded.
 UNFOLDED = 100_000
 STYLES = {
-    **dict.fromkeys(("fresh", "certified", "succeeded", "active", "healthy", "ok"), "green"),
+    **dict.fromkeys(("fresh", "certified", "succeeded", "active", "healthy", "ok", "equal"), "green"),
     **dict.fromkeys(
         ("incomplete", "partial", "interrupted", "cancelled", "paused", "never", "held", "warning"), "yellow"
     ),
-    **dict.fromkeys(("late", "failed", "refused", "needs_consent", "suspended", "wrong"), "red"),
+    **dict.fromkeys(("late", "failed", "refused", "needs_consent", "suspended", "wrong", "differs"), "red"),
 }
 
 

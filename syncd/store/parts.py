@@ -48,14 +48,14 @@ def _of(kind: type[P], parts: Owned[Part]) -> Owned[P]:
 
 async def _apply_content(tx: Transaction, parts: Owned[Content]) -> None:
     table, owner = parts[0][1].table, parts[0][1].owner
-    columns = arrays(written_columns(table), _rows(table, owner, parts))
+    columns = arrays(written_columns(table), owned_rows(table, owner, parts))
     await tx.cursor.execute(_delete_others(table, owner), [[key for key, _ in parts], *columns])
     await tx.cursor.execute(_upsert_rows(table), columns)
 
 
-def _rows(table: Table, owner: str, parts: Iterable[tuple[str, Content | Spells | Links]]) -> list[Row]:
+def owned_rows(table: Table, owner: str, parts: Iterable[tuple[str, Content | Spells | Links]]) -> list[Row]:
     """The parts' rows with their owner's key, sorted, each key once."""
-    key = _identity(table)
+    key = identity_of(table)
     rows: dict[tuple[str, ...], Row] = {}
     for row in ({**row, owner: owner_key} for owner_key, part in parts for row in part.rows):
         rows[tuple(row[name] for name in key)] = row
@@ -63,7 +63,7 @@ def _rows(table: Table, owner: str, parts: Iterable[tuple[str, Content | Spells 
 
 
 @cache
-def _identity(table: Table) -> tuple[str, ...]:
+def identity_of(table: Table) -> tuple[str, ...]:
     """What tells a row from its siblings: the primary key, or for spells the columns of the partial unique index."""
     keys = [column.name for column in table.primary_key.columns if column.identity is None]
     return tuple(keys) or tuple(column.name for index in table.indexes if index.unique for column in index.columns)
@@ -104,8 +104,8 @@ def _same_key(table: Table) -> str:
 
 async def _apply_spells(tx: Transaction, entities: Table, parts: Owned[Spells]) -> None:
     spells = parts[0][1]
-    columns = _spell_columns(spells.table)
-    rows = arrays((spells.table.columns[name] for name in columns), _rows(spells.table, spells.owner, parts))
+    columns = spell_columns(spells.table)
+    rows = arrays((spells.table.columns[name] for name in columns), owned_rows(spells.table, spells.owner, parts))
     closing = [key for key, part in parts if part.closes]
     await tx.cursor.execute(_close(spells.table, spells.owner, spells.member), [tx.now, closing, *rows])
     await tx.cursor.execute(_move(spells.table, spells.owner, spells.member), rows)
@@ -113,7 +113,7 @@ async def _apply_spells(tx: Transaction, entities: Table, parts: Owned[Spells]) 
 
 
 @cache
-def _spell_columns(table: Table) -> tuple[str, ...]:
+def spell_columns(table: Table) -> tuple[str, ...]:
     """The columns that the list brings; the observed times are ours."""
     observed = {"first_seen_lower_bound", "first_seen_at", "removed_at"}
     return tuple(column.name for column in written_columns(table) if column.name not in observed)
@@ -145,7 +145,7 @@ def _open(table: Table, owner: str, member: str, entities: Table) -> str:
     of the last certified walk; without a whole list before, or behind an absence, nothing is known.
     """
     column, whole = table.info["whole_when"]
-    names = _spell_columns(table)
+    names = spell_columns(table)
     return (
         f"INSERT INTO {table} ({', '.join(names)}, first_seen_at, first_seen_lower_bound) "
         f"SELECT {', '.join(f'rows.{name}' for name in names)}, %b::timestamptz, "
@@ -158,7 +158,7 @@ def _open(table: Table, owner: str, member: str, entities: Table) -> str:
 
 
 def _spell_rows(table: Table) -> str:
-    return unnest(table.columns[name] for name in _spell_columns(table))
+    return unnest(table.columns[name] for name in spell_columns(table))
 
 
 # --- links that two sides report --------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def _spell_rows(table: Table) -> str:
 async def _apply_links(tx: Transaction, parts: Owned[Links]) -> None:
     table, owner, flag = parts[0][1].table, parts[0][1].owner, parts[0][1].flag
     owners = [key for key, _ in parts]
-    rows = arrays(table.primary_key.columns, _rows(table, owner, parts))
+    rows = arrays(table.primary_key.columns, owned_rows(table, owner, parts))
     await tx.cursor.execute(_report(table, flag), rows)
     await tx.cursor.execute(_retract(table, owner, flag), [owners, *rows])
     await tx.cursor.execute(_drop_unreported(table, owner), [owners])

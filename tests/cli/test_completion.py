@@ -33,6 +33,9 @@ LINES = {
     "syncd schema --format ": "sql md",
     "syncd installations add revento --environment s": "sandbox",
     "syncd --no-": "--no-color --no-input",
+    "syncd ver": "verify",
+    "syncd sync --dr": "--dry-run",
+    "syncd verify --sa": "--sample",
     "syncd sink": "",
 }
 

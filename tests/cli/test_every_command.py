@@ -39,6 +39,7 @@ CALLS: dict[str, list[str]] = {
     "deletes list": ["deletes", "list"],
     "deletes accept": ["deletes", "accept", "NAME", "--yes"],
     "deletes reject": ["deletes", "reject", "NAME"],
+    "verify": ["verify", "NAME", "--stream", "roles"],
     "doctor": ["doctor"],
     "schema": ["schema"],
     "config check": ["config", "check"],
