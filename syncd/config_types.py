@@ -22,9 +22,11 @@ UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def parse_duration(text: object) -> timedelta:
     """A positive whole number with its unit: `30s`, `15m`, `6h`, `1d`. Raises ValueError."""
-    found = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", text) if isinstance(text, str) else None
+    found = re.fullmatch(r"([0-9]+)([smhd])", text) if isinstance(text, str) else None
     if found is None:
         raise ValueError("must be a whole number with its unit, such as 30s, 15m, 6h or 1d")
+    if not re.fullmatch("[1-9][0-9]{0,5}", found[1]):
+        raise ValueError("must be between 1 and 999999 of its unit, such as 30s, 15m, 6h or 1d")
     return timedelta(seconds=int(found[1]) * UNITS_S[found[2]])
 
 

@@ -5,6 +5,8 @@ Foreign errors are translated where they enter, with the cause kept (`raise … 
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class SyncdError(Exception):
     """Something a person should read: one sentence that says what and where, and a hint that says what to do."""
@@ -39,7 +41,9 @@ class Paused(SyncdError):
 
 
 class RunCancelled(SyncdError):
-    """Reaction: end the round; a person has asked for it, and what it stored stays."""
+    """Reaction: end the round; a person has asked for it, and what it stored stays: `result` tells what that is."""
+
+    result: Any = None
 
 
 class LeaseHeld(SyncdError):

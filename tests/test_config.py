@@ -118,7 +118,7 @@ def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch)
         ("[database]\npool_size = 0", ["database.pool_size", "greater than or equal to 1"]),
         ("[database]\npooler = 'session'", ["database.pooler: must be 'none' or 'transaction'"]),
         ("[freshness.revento]\nroles = 15", ["freshness.revento.roles", "with its unit"]),
-        ("[freshness.revento]\nroles = '0m'", ["freshness.revento.roles", "with its unit"]),
+        ("[freshness.revento]\nroles = '0m'", ["freshness.revento.roles", "between 1 and 999999 of its unit"]),
         (
             "[freshness.revento.roles]\nlive = '1h'",
             ["freshness.revento.roles.live", "did you mean freshness.revento.roles"],

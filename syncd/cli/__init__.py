@@ -65,10 +65,17 @@ def syncd(
         os.environ["NO_COLOR"] = "1"
 
 
+def _open_closed() -> None:
+    """A stream that was closed before we began is none in Python; then nobody reads it."""
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for good
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the process's exit code."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     session = Session()
+    _open_closed()
     catch_signals()
     try:
         code = syncd.main(arguments, prog_name="syncd", obj=session, standalone_mode=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tempfile
@@ -69,6 +70,8 @@ def explain(error: BaseException) -> Failure:
             return Failure(clean(error.format_message()), f"`{path} --help` shows how it is used", error.exit_code)
         case click.ClickException():
             return Failure(clean(error.format_message()), None, error.exit_code)
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EIO, filename=None):  # a file would be named
+            return Failure(f"the output cannot be written: {error.strerror}", "free space where it goes", 1)
     name = type(error).__name__
     return Failure(f"internal error: {clean(f'{name}: {error}')}", f"the traceback is in {_kept(error)}", 1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING
@@ -100,14 +101,18 @@ def _facts(found: InstallationReport) -> list[tuple[str, object]]:
     ]
 
 
+# A name is a column of every listing.
+LONGEST_NAME = 200
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `add` was asked for."""
+    """What `add` was asked for; None: what is stored stays, or the default where nothing is."""
 
     source: str
     name: str | None
-    timezone: str
-    environment: str
+    timezone: str | None
+    environment: str | None
     api_url: str | None
     auth_url: str | None
 
@@ -123,32 +128,40 @@ class Options:
     help="The token response as JSON; - reads it from standard input.",
 )  # fmt: skip
 @click.option("--name", help="Instead of SOURCE/<event id>.")
-@click.option("--timezone", default="UTC", show_default=True, metavar="ZONE", help="The event's, as Europe/Warsaw.")
+@click.option("--timezone", metavar="ZONE", help="The event's, as Europe/Warsaw (a new one's default: UTC).")
 @click.option(
-    "--environment", type=click.Choice(["production", "sandbox"]), default="production", show_default=True,
-    help="Which kind of event this is.",
+    "--environment", type=click.Choice(["production", "sandbox"]),
+    help="Which kind of event this is (a new one's default: production).",
 )  # fmt: skip
 @click.option("--api-url", metavar="URL", help="Instead of revento.api_url; needs --auth-url.")
 @click.option("--auth-url", metavar="URL", help="Instead of revento.auth_url.")
 @click.option("--no-check", is_flag=True, help="Do not try the credentials with a call.")
 @pass_session
 def add(session: Session, /, file: IO[bytes], no_check: bool, **options: str) -> None:
-    """Add an account of SOURCE (revento), or replace its credentials, and print its name."""
+    """Add an account of SOURCE (revento), or replace its credentials, and print its name.
+
+    Of one that is there already everything stays that no option names.
+    """
     from syncd import main
     from syncd.credentials.file import read_credentials
     from syncd.sources import SOURCES
+    from syncd.store.installations import stored_installation
 
     settings = session.settings()
     asked = Options(**options)
     _require_known(asked.source, SOURCES)
-    _require_zone(asked.timezone)
+    if asked.timezone is not None:
+        _require_zone(asked.timezone)
     document = _document(session, file)
     credentials = read_credentials(document, now=datetime.now(UTC), name=_named(file))
-    installation = described(asked, credentials, settings)
+    name = _name(asked, credentials)
+    described(asked, credentials, settings)  # before a database is made for what cannot be
     url = main.prepare_database(settings)
 
     async def adding() -> Installation:
         async with main.open_app(settings, url, "installations add") as app:
+            stored = await stored_installation(app.database, name)
+            installation = described(asked, credentials, settings, stored)
             return await main.add_installation(app, installation, credentials.tokens, check=not no_check)
 
     added = run(adding())
@@ -170,13 +183,16 @@ def _document(session: Session, file: IO[bytes]) -> bytes:
         if session.no_input:
             raise ConfigError("--credentials - would wait for somebody to type", hint="give a file, or pipe it in")
         session.note("paste the token response, then press Ctrl-D")
-    elif os.fstat(file.fileno()).st_mode & 0o077 and file.name != "<stdin>":
+    elif stat.S_ISREG(mode := os.fstat(file.fileno()).st_mode) and mode & 0o077 and file.name != "<stdin>":
         session.note(f"warning: {file.name} can be read by others; `chmod 600 {file.name}`, or remove it")
     return file.read()
 
 
-def described(asked: Options, credentials: Credentials, settings: Settings) -> Installation:
-    """The installation that was asked for. Raises ConfigError for what is missing or cannot be."""
+def described(
+    asked: Options, credentials: Credentials, settings: Settings, stored: Installation | None = None
+) -> Installation:
+    """The installation that was asked for, over what is stored of it. Raises ConfigError for what is missing or
+    cannot be."""
     from syncd.model import Installation
 
     if asked.api_url and not asked.auth_url:
@@ -184,22 +200,30 @@ def described(asked: Options, credentials: Credentials, settings: Settings) -> I
             "--api-url needs --auth-url: a secret must not go to another environment's host",
             hint="give --auth-url too: the authorization server of that API",
         )
-    name = asked.name if asked.name is not None else f"{asked.source}/{credentials.event_id}"
-    if not name.strip() or not name.isprintable() or name != name.strip():
-        raise ConfigError(f"{name!r} cannot be a name", hint="leave --name out, or give letters and digits")
     return Installation(
-        name=name,
+        name=_name(asked, credentials),
         source=asked.source,
         account=credentials.event_id,
         organization=credentials.organization_id,
-        timezone=asked.timezone,
-        environment=asked.environment,
-        api_url=_base_url("api_url", asked.api_url, settings.revento.api_url),
-        auth_url=_base_url("auth_url", asked.auth_url, settings.revento.auth_url),
+        timezone=asked.timezone or (stored.timezone if stored else "UTC"),
+        environment=asked.environment or (stored.environment if stored else "production"),
+        api_url=_base_url("api_url", asked.api_url, stored.api_url if stored else settings.revento.api_url),
+        auth_url=_base_url("auth_url", asked.auth_url, stored.auth_url if stored else settings.revento.auth_url),
         scopes=credentials.tokens.scopes,
         state="active",
         grant_id=uuid4(),
     )
+
+
+def _name(asked: Options, credentials: Credentials) -> str:
+    name = asked.name if asked.name is not None else f"{asked.source}/{credentials.event_id}"
+    if not name.strip() or not name.isprintable() or name != name.strip() or len(name) > LONGEST_NAME:
+        shown = name if len(name) <= LONGEST_NAME else f"{name[:20]}…"
+        raise ConfigError(
+            f"{shown!r} cannot be a name",
+            hint=f"leave --name out, or give at most {LONGEST_NAME} letters and digits",
+        )
+    return name
 
 
 def _base_url(key: str, given: str | None, configured: str | None) -> str:

@@ -26,7 +26,7 @@ class Period(click.ParamType[float]):
 
 since_option = click.option("--since", "since_s", type=Period(), metavar="1h", help="Only the last 30m, 1h, 7d …")
 limit_option = click.option(
-    "--limit", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="At most so many."
+    "--limit", type=click.IntRange(1, 1_000_000), default=20, show_default=True, metavar="N", help="At most so many."
 )
 wait_option = click.option(
     "--wait/--no-wait", default=True, help="While another process drives an installation: wait, or give up."

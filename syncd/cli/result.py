@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from syncd.cli.failure import Failure, clean, explain
 from syncd.cli.text import Listing, Part, count, show_age, show_time
+from syncd.errors import RunCancelled
 
 if TYPE_CHECKING:
     from syncd.store.runs import StreamResult
@@ -75,9 +76,10 @@ def _of_round(ended: RoundResult) -> list[Problem]:
 def outcome(
     results: Mapping[str, RoundResult | BaseException], began_at: datetime, took_s: float, *, is_dry: bool = False
 ) -> Outcome:
-    """Sort what `App.sync` returned."""
+    """Sort what `App.sync` returned; a round that was cancelled is among the failures, and its streams are told."""
     failures = {name: explain(result) for name, result in results.items() if isinstance(result, BaseException)}
-    rounds = {name: result for name, result in results.items() if not isinstance(result, BaseException)}
+    ended = {name: result.result if isinstance(result, RunCancelled) else result for name, result in results.items()}
+    rounds = {name: each for name, each in ended.items() if each is not None and not isinstance(each, BaseException)}
     return Outcome(rounds, failures, began_at, took_s, is_dry)
 
 

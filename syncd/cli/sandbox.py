@@ -201,6 +201,8 @@ def _show_control(session: Session) -> None:
 
 
 async def _serve(session: Session, settings: SandboxSettings) -> None:
+    if settings.port and settings.port == settings.control_port:
+        raise ConfigError("--port and --control-port are the same", hint="give two, or 0 for any free one")
     try:
         async with _sandbox().Sandbox(settings) as running:
             _introduce(session, running)

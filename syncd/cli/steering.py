@@ -18,7 +18,7 @@ from syncd.cli.text import Listing, count, show_time
 
 if TYPE_CHECKING:
     from syncd.main import App
-    from syncd.main.steering import Checked
+    from syncd.main.steering import Checked, Removed
     from syncd.model import Installation
     from syncd.store.database import Database
 
@@ -130,6 +130,13 @@ def _tell_each(session: Session, names: Sequence[str], act: Callable[[Database, 
     session.answer({"installations": outcomes}, *(f"{name}: {outcome}" for name, outcome in outcomes.items()))
 
 
+_GIVEN_UP = {
+    "grant": "its refresh token was revoked, which ends the organizer's consent",
+    "access_token": "its access token was revoked; it has no refresh token, so only the organizer can end the consent",
+    None: "its grant was left as it is",
+}
+
+
 @click.command(cls=Command, example="syncd installations remove revento/evt_1 --yes")
 @click.argument("name", metavar="INSTALLATION")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -152,13 +159,18 @@ def remove(session: Session, name: str, yes: bool, keep_grant: bool) -> int:
         session.note("nothing was done")
         return NOT_CONFIRMED
 
-    async def removing(app: App) -> int:
+    async def removing(app: App) -> Removed:
         return await remove_one(app, installation, _watch(session), keep_grant=keep_grant)
 
-    rows = _with_app(session, "installations remove", removing)
-    document = {"installation": installation.name, "was_revoked": not keep_grant, "rows_kept": rows}
-    grant = "its grant was left as it is" if keep_grant else "its grant is revoked"
-    session.answer(document, f"{installation.name}: removed, {grant}; {count(rows, 'copied row')} stay")
+    removed = _with_app(session, "installations remove", removing)
+    document = {
+        "installation": installation.name,
+        "was_revoked": removed.revoked == "grant",
+        "revoked": removed.revoked,
+        "rows_kept": removed.rows_kept,
+    }
+    rows = count(removed.rows_kept, "copied row")
+    session.answer(document, f"{installation.name}: removed, {_GIVEN_UP[removed.revoked]}; {rows} stay")
     return 0
 
 

@@ -63,7 +63,8 @@ def _keys(settings: Settings, origins: Mapping[str, str]) -> Iterator[Finding]:
         if settings.database.url is not None:
             yield _wrong(
                 "security.encryption_keys is not set, and credentials are stored only encrypted",
-                'set SYNCD_SECURITY__ENCRYPTION_KEYS="k1:$(head -c 32 /dev/urandom | base64)", and keep it safe',
+                'make one with `echo "k1:$(head -c 32 /dev/urandom | base64)"`, keep it safe, and give it as '
+                "SYNCD_SECURITY__ENCRYPTION_KEYS",
             )
         return
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from syncd.errors import ConfigError, DatabaseError
 from syncd.findings import Finding, State
 from syncd.store.embedded import Server, status
+from syncd.store.embedded.binaries import choose, data_major, installed
 from syncd.store.embedded.layout import Layout, disk_errors
 
 TOPIC = "embedded server"
@@ -29,6 +30,8 @@ def check_embedded(home: Path, secrets: Iterable[Path]) -> tuple[list[Finding], 
             mine = (layout.password_file, layout.pgpass, *layout.home.glob("password-*"), *secrets)
             files = list(check_files(path for path in mine if path.exists()))
             server = status(home)
+            if server is None:
+                choose(installed(), data_major(layout.data_dir))  # what could not be started is told as such
     except (ConfigError, DatabaseError) as error:
         return [_wrong(str(error), error.hint)], None
     return [_running(server, home), room, *files], server

@@ -42,8 +42,14 @@ async def add_installation(app: App, installation: Installation, tokens: Tokens,
     """Add the installation, or replace its settings and credentials, once one call has shown that they work.
 
     An access token that has run out already is not checked: renewing it would spend the refresh token before it is
-    stored. Raises the ApiError of the call.
+    stored. Raises NeedsAuthorization where no stream's scope was granted, and the ApiError of the call.
     """
+    source = SOURCES[installation.source]
+    if not any(stream.scope in installation.scopes for stream in source.streams):
+        raise NeedsAuthorization(
+            f"the credentials name none of the scopes that {source.name} needs",
+            hint=f"it needs some of: {', '.join(dict.fromkeys(stream.scope for stream in source.streams))}",
+        )
     records = PendingRequests()
     if check and tokens.access_expires_at > app.clock.now():
         await _check(app, installation, tokens, records)
@@ -57,11 +63,6 @@ async def _check(app: App, installation: Installation, tokens: Tokens, records: 
     """Make the first call of the first stream that the token's scopes allow."""
     source = SOURCES[installation.source]
     api = app.api(installation, GivenToken(tokens.access_token), app.unpaced_budget(), records)
-    allowed = [stream for stream in source.streams if stream.scope in installation.scopes]
-    if not allowed:
-        raise NeedsAuthorization(
-            f"the credentials name none of the scopes that {source.name} needs",
-            hint=f"it needs some of: {', '.join(dict.fromkeys(stream.scope for stream in source.streams))}",
-        )
-    async with aclosing(allowed[0].walk(api, installation, Start(), 1)) as pages:
+    first = next(stream for stream in source.streams if stream.scope in installation.scopes)
+    async with aclosing(first.walk(api, installation, Start(), 1)) as pages:
         await anext(pages)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Literal
 from uuid import uuid4
 
 from syncd.errors import NeedsAuthorization, SyncdError, Transient
@@ -40,6 +41,18 @@ class Checked:
         if self.error is not None:
             return self.error.exit_code
         return NeedsAuthorization.exit_code if self.costs else 0
+
+
+# A refresh token takes its whole grant along, an access token nothing but itself (contracts/revento.md §6).
+Revoked = Literal["grant", "access_token"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What a removal gave up at the source, and how many copied rows stay."""
+
+    revoked: Revoked
+    rows_kept: int
 
 
 async def check_installation(app: App, installation: Installation, watch: Watch, *, wait: bool) -> Checked:
@@ -95,16 +108,19 @@ def _streams(installation: Installation) -> Sequence[Stream]:
     return SOURCES[installation.source].streams
 
 
-async def remove(app: App, installation: Installation, watch: Watch, *, keep_grant: bool) -> int:
-    """Stop the installation's work, revoke its grant, and delete all but its copied rows; returns how many those are.
+async def remove(app: App, installation: Installation, watch: Watch, *, keep_grant: bool) -> Removed:
+    """Stop the installation's work, revoke its grant, and delete all but its copied rows.
 
     When the grant cannot be revoked the installation stays, paused. Raises ConfigError, Transient, DatabaseError.
     """
     await pause(app.database, installation.name, "it is being removed")
+    revoked: Revoked = None
     claimed = await take_lease(app.order(installation, "remove"), app.database, watch)
     async with kept(app.database, claimed.lease):
         if not keep_grant:
             tokens = await StoredTokens(app.database, app.vault, claimed.lease).load()
             await app.token_endpoint(installation).revoke(tokens.refresh_token or tokens.access_token)
+            revoked = "grant" if tokens.refresh_token else "access_token"
         await remove_installation(app.database, claimed.lease)
-    return await count_rows(app.database, installation.account, SOURCES[installation.source].tables.sorted_tables)
+    rows = await count_rows(app.database, installation.account, SOURCES[installation.source].tables.sorted_tables)
+    return Removed(revoked, rows)

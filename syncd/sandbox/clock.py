@@ -27,5 +27,10 @@ class Clock:
         return iso(datetime.fromtimestamp(self.now(), UTC))
 
     def advance(self, seconds: float) -> None:
-        """Move the clock; tokens, cursors and budgets age by `seconds` at once."""
+        """Move the clock; tokens, cursors and budgets age by `seconds` at once. Raises ValueError for an instant that
+        has no date."""
+        try:
+            datetime.fromtimestamp(self.now() + seconds, UTC)
+        except (OverflowError, OSError, ValueError) as error:
+            raise ValueError(f"no clock can stand {seconds:g} seconds from now") from error
         self.offset_s += seconds

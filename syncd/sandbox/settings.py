@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date
 from typing import Literal
 
@@ -25,6 +26,10 @@ class Limits:
     per_hour: int = 500
     per_minute: int = 30
     in_flight: int = 5
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            require_amount(item.name, getattr(self, item.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,8 @@ class SandboxSettings:
     gaps: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in _AMOUNTS:
+            require_amount(name, getattr(self, name))
         gaps.check(self.gaps)
         if self.consent not in {"grant", "deny"}:
             raise ValueError("consent is grant or deny")
@@ -85,6 +92,18 @@ class SandboxSettings:
         if kind == "user":
             return self.user_limits
         return self.developer_limits if kind == "developer" and self.reading("G13") == "own" else self.limits
+
+
+def require_amount(name: str, value: object) -> None:
+    """Raises ValueError unless the value is a finite number that is not negative."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise ValueError(f"{name} is a number, 0 or more, and not {value!r}")
+
+
+_AMOUNTS = (
+    *("participants", "activities", "events", "suspend_after_429s", "response_cap_bytes"),
+    *("access_token_s", "refresh_token_s", "cursor_s", "life_s", "latency_s"),
+)
 
 
 def check_scopes(scopes: tuple[str, ...], kind: Kind) -> tuple[str, ...]:

@@ -57,6 +57,11 @@ async def list_installations(database: Database) -> list[Installation]:
     return await _fetch(database, select(*_COLUMNS).order_by(installations.c.name))
 
 
+async def stored_installation(database: Database, name: str) -> Installation | None:
+    """The installation of exactly that name, if there is one."""
+    return next(iter(await _fetch(database, select(*_COLUMNS).where(installations.c.name == name))), None)
+
+
 async def find_installation(database: Database, name: str) -> Installation:
     """The installation of that name, or of which it is an unambiguous suffix. Raises ConfigError."""
     everyone = await list_installations(database)

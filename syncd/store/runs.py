@@ -114,6 +114,19 @@ _CERTIFIED = text("""
 """)
 
 
+async def stream_results(database: Database, run_id: UUID) -> list[StreamResult]:
+    """What the run did to the streams that it is done with, in their order."""
+    async with database.control() as control:
+        return [_result(row) for row in await control.execute(_RESULTS, {"run_id": run_id})]
+
+
+_RESULTS = text("""
+    SELECT stream, status, reason, pages, requests, inserted, updated, unchanged, superseded, rejected,
+           quarantined_values, removed, request_id, error_code
+    FROM syncd.run_streams WHERE run_id = :run_id ORDER BY ended_at
+""")
+
+
 async def end_stream(tx: Transaction, result: StreamResult) -> StreamResult:
     """Write down what became of a stream; what the run stored of it is read from the ledger."""
     await tx.cursor.execute(_END_STREAM, _parameters(tx, result))

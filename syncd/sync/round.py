@@ -19,7 +19,7 @@ from syncd.store.database import Database
 from syncd.store.installations import find_installation
 from syncd.store.leases import Claim, Holder, claim, holder, kept
 from syncd.store.requests import PendingRequests, store_requests
-from syncd.store.runs import StreamResult, end_run, note_failure, open_run
+from syncd.store.runs import StreamResult, end_run, note_failure, open_run, stream_results
 from syncd.store.steering import is_cancel_requested
 from syncd.store.walks import abandon_open_walk
 from syncd.sync.installation import sync_installation
@@ -125,9 +125,12 @@ async def _unless_cancelled(work: Coroutine[Any, Any, RoundResult], run: Run, or
     await end_run(run.database, run.lease, run.run_id, "cancelled", RunCancelled.exit_code)
     names = [stream.name for stream in order.streams]
     await note_failure(run.database, run.lease, run.run_id, names, "the run was cancelled")
-    raise RunCancelled(
+    cancelled = RunCancelled(
         f"the run {run.run_id} of {run.installation.name} was cancelled", hint="what it had copied stays"
     )
+    done = await stream_results(run.database, run.run_id)
+    cancelled.result = RoundResult(run.installation.name, run.run_id, cancelled.exit_code, "cancelled", done)
+    raise cancelled
 
 
 async def _until_cancel_is_requested(run: Run) -> None:

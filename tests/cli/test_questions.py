@@ -73,8 +73,15 @@ def test_an_installation_is_added_listed_and_shown_without_its_token(
     assert "can be read by others" in added.err
     file.chmod(0o600)
     again = warehouse("installations", "add", "revento", "--credentials", str(file), "--json")
-    assert again.document["installation"]["timezone"] == "UTC"
+    assert again.document["installation"]["timezone"] == "Europe/Warsaw", "what no option names stays"
     assert "warning" not in again.err
+    others = {"SYNCD_REVENTO__API_URL": "http://127.0.0.1:1/api", "SYNCD_REVENTO__AUTH_URL": "http://127.0.0.1:1"}
+    elsewhere = warehouse("installations", "add", "revento", "--credentials", str(file), "--json", **others)
+    assert elsewhere.document["installation"]["api_url"] == remote.api_url, "its token goes to its own host"
+    sandbox = warehouse(
+        "installations", "add", "revento", "--credentials", str(file), "--environment", "sandbox", "--json"
+    )
+    assert sandbox.document["installation"]["environment"] == "sandbox"
 
     assert warehouse("installations", "list").out.splitlines()[1].split()[:3] == [
         f"revento/{remote.event_id}", "revento", "active",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -94,8 +95,12 @@ def test_a_pause_ends_the_round_under_way(connected: Syncd, remote: Remote, quer
     assert connected("installations", "pause", remote.event_id).exit_code == 0
     out, _ = process.communicate(timeout=20)
     assert process.returncode == 1
-    assert "was cancelled" in out.splitlines()[-1]
-    assert run_of(query)[1] == "cancelled"
+    result = json.loads(out.splitlines()[-1])
+    assert "was cancelled" in result["error"]
+    assert (result["run_id"], "cancelled") == run_of(query)
+    assert {each["stream"]: each["status"] for each in result["streams"]} == dict.fromkeys(
+        ("event", "roles", "participants", "threads"), "certified"
+    ), "what it had come to"
     assert query("SELECT owner, until FROM syncd.leases") == [(None, None)]
     assert query("SELECT count(*) FROM revento.participants WHERE NOT _syncd_is_stub")[0][0] > 0
 
@@ -118,7 +123,7 @@ def test_removing_revokes_the_grant_and_keeps_the_rows(connected: Syncd, remote:
     assert connected("sync", "--stream", "roles").exit_code == 0
     kept = query("SELECT count(*) FROM revento.roles")
     ended = connected("installations", "remove", remote.event_id, "--yes", "--json")
-    assert (ended.exit_code, ended.document["was_revoked"]) == (0, True)
+    assert (ended.exit_code, ended.document["was_revoked"], ended.document["revoked"]) == (0, True, "grant")
     assert ended.document["rows_kept"] >= kept[0][0] > 0
     assert query("SELECT count(*) FROM revento.roles") == kept
     for table in ("installations", "credentials", "runs", "requests", "walks", "positions"):
@@ -126,6 +131,14 @@ def test_removing_revokes_the_grant_and_keeps_the_rows(connected: Syncd, remote:
     assert query("SELECT owner FROM syncd.leases") == [(None,)], "its epochs must not begin anew"
     grants = [each for each in remote.control("GET", "/grants") if each["event_id"] == remote.event_id]
     assert grants[-1]["status"] == "revoked"
+
+
+def test_an_access_token_revokes_nothing_but_itself(warehouse: Syncd, remote: Remote) -> None:
+    token = {key: value for key, value in json.loads(remote.token()).items() if not key.startswith("refresh_")}
+    add(warehouse, json.dumps(token))
+    ended = warehouse("installations", "remove", remote.event_id, "--yes")
+    assert (ended.exit_code, "only the organizer can end the consent" in ended.out) == (0, True)
+    assert remote.control("GET", "/grants")[-1]["status"] == "active"
 
 
 def test_a_grant_that_is_unknown_there_counts_as_revoked(connected: Syncd, remote: Remote, query: Query) -> None:

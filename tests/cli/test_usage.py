@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from tests.cli.conftest import Remote, Syncd
@@ -61,6 +67,7 @@ def test_config_show_tells_value_and_origin_and_no_secret(syncd: Syncd) -> None:
         (["revento", "--timezone", "europe/warsow"], "did you mean Europe/Warsaw"),
         (["revento", "--api-url", "https://api.example.com"], "--api-url needs --auth-url"),
         (["revento", "--name", " "], "cannot be a name"),
+        (["revento", "--name", "n" * 5000], "at most 200 letters"),
         (["revento"], "revento.api_url is not set"),
     ],
 )
@@ -95,3 +102,35 @@ def test_an_unexpected_error_keeps_its_traceback_in_a_private_file(
     assert file.stat().st_mode & 0o777 == 0o600
     assert "Traceback" in file.read_text()
     assert "abcdefghijkl" not in file.read_text()
+
+
+def test_an_output_that_has_no_room_is_no_internal_error(syncd: Syncd) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = syncd.start("schema", stdout=full)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert err.splitlines()[0] == "error: the output cannot be written: No space left on device"
+
+
+def test_credentials_without_a_scope_that_any_stream_needs(warehouse: Syncd, remote: Remote) -> None:
+    token = json.dumps(json.loads(remote.token()) | {"scope": "profile.read"})
+    ended = warehouse("installations", "add", "revento", "--credentials", "-", "--no-check", stdin=token)
+    assert (ended.exit_code, "none of the scopes" in ended.err) == (4, True)
+
+
+def test_a_closed_stdout_is_nobody_who_reads(syncd: Syncd) -> None:
+    process = subprocess.run(
+        f"{shlex.quote(sys.executable)} -m syncd schema >&-", shell=True, cwd=syncd.folder, env=syncd.environment({}),
+        stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    assert (process.returncode, process.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["runs", "list", "--limit", "99999999999999999999"], ["runs", "list", "--since", "99999999999d"],
+                  ["sandbox", "--port", "18085", "--control-port", "18085"]],
+)  # fmt: skip
+def test_a_number_that_is_none_of_ours(syncd: Syncd, arguments: list[str]) -> None:
+    ended = syncd(*arguments)
+    assert ended.exit_code == 2
+    assert any(word in ended.err for word in ("range", "between 1 and 999999", "are the same"))

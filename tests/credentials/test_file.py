@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from syncd.credentials.file import read_credentials
-from syncd.errors import ConfigError
+from syncd.errors import ConfigError, NeedsAuthorization
 
 NOW = datetime(2026, 5, 9, 14, 22, 31, tzinfo=UTC)
 REPLY = {
@@ -60,6 +60,9 @@ def test_unknown_fields_are_no_matter() -> None:
         b'{"access_token": 7}',
         json.dumps({**REPLY, "event_id": ""}).encode(),
         json.dumps({**REPLY, "event_id": "evt/../x"}).encode(),
+        json.dumps({**REPLY, "event_id": ".."}).encode(),
+        json.dumps({**REPLY, "event_id": "e" * 3000}).encode(),
+        json.dumps({**REPLY, "scope": "event.read\0"}).encode(),
         json.dumps({**REPLY, "obtained_at": "2026-05-09T14:00:00"}).encode(),
         json.dumps({**REPLY, "obtained_at": "yesterday"}).encode(),
         json.dumps({**REPLY, "token_type": "mac"}).encode(),
@@ -71,3 +74,9 @@ def test_what_cannot_be_used_is_refused_and_not_shown(document: bytes) -> None:
     with pytest.raises(ConfigError) as error:
         read_credentials(document, now=NOW)
     assert "CANARY" not in str(error.value) + str(error.value.hint)
+
+
+def test_a_participants_token_opens_no_event() -> None:
+    with pytest.raises(NeedsAuthorization, match="a participant's token") as error:
+        read_credentials(json.dumps({**REPLY, "access_token": "rev_user_x"}).encode(), now=NOW)
+    assert "an organizer's consent" in str(error.value.hint)

@@ -9,6 +9,7 @@ import pytest
 
 from syncd.doctor.configuration import read_configuration
 from syncd.findings import Finding, exit_code
+from syncd.logs import redact
 
 SECRET = "hunter2-do-not-show"
 KEYS = "k1:" + base64.b64encode(b"k" * 32).decode()
@@ -85,6 +86,8 @@ def test_a_pooler_needs_a_way_past_it() -> None:
 def test_keys_that_are_missing_or_none() -> None:
     missing = check(WHOLE | {"SYNCD_SECURITY__ENCRYPTION_KEYS": ""})
     assert (exit_code(missing), len(said(missing, "wrong"))) == (2, 1)
+    fix = "".join(each.fix or "" for each in missing)
+    assert "$(head -c 32 /dev/urandom | base64)" in redact(fix), "what is shown can be run"
     (sentence,) = said(check(WHOLE | {"SYNCD_SECURITY__ENCRYPTION_KEYS": f"k1:{SECRET}"}), "wrong")
     assert sentence.startswith("SYNCD_SECURITY__ENCRYPTION_KEYS: key number 1 of")
 

@@ -181,6 +181,14 @@ async def test_bad_control_requests_are_answered(remote: Remote) -> None:
     assert (await remote.http.post(remote.sandbox.control_url + "/clock", content=b"{")).status_code == 400
     assert (await remote.control("POST", "/clock", [1])).status_code == 400
     assert (await remote.control("GET", "/log?since=x")).status_code == 400
+    for path, body in (
+        ("/settings", {"latency_s": "x"}),
+        ("/settings", {"latency_s": -1}),
+        ("/settings", {"limits": {"per_hour": -1}}),
+        ("/clock", {"advance_s": 1e300}),
+    ):
+        method = "POST" if path == "/clock" else "PATCH"
+        assert (await remote.control(method, path, body)).status_code == 400, body
 
 
 async def test_nothing_is_left_behind() -> None:

@@ -103,7 +103,7 @@ def choose(found: Sequence[Installation], major: int | None) -> Installation:
         )
     majors = ", ".join(str(each) for each in sorted({each.major for each in found}, reverse=True))
     raise ConfigError(
-        f"the embedded database was written by PostgreSQL {major}, and only {majors} is installed here",
+        f"the embedded database was written by PostgreSQL {major}, and what is installed here is {majors} only",
         hint=f"install PostgreSQL {major}, or dump the data with it and restore it into a new database.data_dir",
     )
 

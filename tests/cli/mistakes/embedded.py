@@ -157,7 +157,7 @@ THEME = Theme(
         Mistake(
             "Its data is of another PostgreSQL",
             "syncd status",
-            "the embedded database was written by PostgreSQL 16, and only ‹others› is installed here",
+            "the embedded database was written by PostgreSQL 16, and what is installed here is ‹others› only",
             "install PostgreSQL 16, or dump the data with it and restore it into a new database.data_dir",
             2,
             "A data directory opens only with the major version that made it.",
