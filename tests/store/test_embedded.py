@@ -297,7 +297,7 @@ def test_a_foreign_major_is_refused_by_name(folder: Path) -> None:
     (data_dir / "PG_VERSION").write_text("9\n")
     if (account := server_account(folder / "none")) is not None:
         os.chown(data_dir, account.uid, account.gid)
-    with pytest.raises(ConfigError, match=r"by PostgreSQL 9, and only 18, 16") as caught:
+    with pytest.raises(ConfigError, match=r"by PostgreSQL 9, and what is installed here is 18, 16") as caught:
         embedded.start(folder / "foreign")
     assert caught.value.hint is not None
     assert "install PostgreSQL 9" in caught.value.hint
