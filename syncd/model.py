@@ -1,7 +1,6 @@
 """The vocabulary: what a source yields, what the store keeps, and what the parts need of each other.
 
-Parts that may not import one another (CONTRIBUTING.md, the map) meet in the Protocols here and are wired
-together in `syncd.main`.
+Parts that may not import one another (CONTRIBUTING.md, the map) meet in these Protocols; `syncd.main` wires them.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import Table
 
 from syncd.errors import ApiError
+from syncd.wire.left_out import LeftOut
 from syncd.wire.position import NOTHING_SHOWN, Position, Readings
 from syncd.wire.rate_limit import Headroom
 from syncd.wire.readers import BadValue
@@ -124,10 +124,19 @@ class Page:
     changes: tuple[Change, ...]
     resume_at: Position | None
     shared: tuple[Change, ...] = ()
-    rejected: tuple[BadValue, ...] = ()
-    bad_values: tuple[BadValue, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
     limit: int | None = None
     readings: Readings = NOTHING_SHOWN
+
+    @property
+    def rejected(self) -> tuple[BadValue, ...]:
+        """Each row that could not be stored at all."""
+        return tuple(bad for row in self.left_out for bad in row.rejected)
+
+    @property
+    def bad_values(self) -> tuple[BadValue, ...]:
+        """Each value that was left out of its row."""
+        return tuple(bad for row in self.left_out for bad in row.bad_values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,11 +224,7 @@ class Api(Protocol):
     """One installation's API, as a source sees it."""
 
     async def get(
-        self,
-        endpoint: str,
-        query: Mapping[str, str | int] | None = None,
-        *,
-        path: Mapping[str, str] | None = None,
+        self, endpoint: str, query: Mapping[str, str | int] | None = None, *, path: Mapping[str, str] | None = None
     ) -> Reply:
         """The 200 reply to one read, retried, refreshed and paced as the contract demands.
 

@@ -32,6 +32,8 @@ COMMANDS = {
     "requests": "syncd.cli.requests:requests",
     "deletes": "syncd.cli.deletes:deletes",
     "verify": "syncd.cli.verify:verify",
+    "quarantine": "syncd.cli.quarantine:quarantine",
+    "cursor": "syncd.cli.cursor:cursor",
     "db": "syncd.cli.db:db",
     "config": "syncd.cli.config:config",
     "schema": "syncd.cli.schema:schema",

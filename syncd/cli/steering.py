@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from syncd.cli.command import Command
 from syncd.cli.connection import read
+from syncd.cli.driving import waiting, with_app
 from syncd.cli.options import wait_option
 from syncd.cli.session import NOT_CONFIRMED, NOTHING_YET, Session, pass_session
-from syncd.cli.signals import run
-from syncd.cli.text import Listing, count, show_time
+from syncd.cli.text import Listing, count
 
 if TYPE_CHECKING:
     from syncd.main import App
     from syncd.main.steering import Checked, Removed
     from syncd.model import Installation
     from syncd.store.database import Database
-
-T = TypeVar("T")
 
 
 @click.command(cls=Command, example="syncd installations check\nsyncd installations check revento/evt_1 --json")
@@ -40,11 +37,11 @@ def check(session: Session, names: tuple[str, ...], wait: bool) -> int:
     from syncd.sync.outcome import worst
 
     async def checking(app: App) -> list[Checked]:
-        watch = _watch(session)
+        watch = waiting(session)
         installations = await chosen(app, names)
         return await asyncio.gather(*(check_installation(app, each, watch, wait=wait) for each in installations))
 
-    found = _with_app(session, "installations check", checking)
+    found = with_app(session, "installations check", checking)
     session.answer({"installations": [_document(each) for each in found]}, *([_table(found)] if found else []))
     if not found:
         session.note(NOTHING_YET)
@@ -160,9 +157,9 @@ def remove(session: Session, name: str, yes: bool, keep_grant: bool) -> int:
         return NOT_CONFIRMED
 
     async def removing(app: App) -> Removed:
-        return await remove_one(app, installation, _watch(session), keep_grant=keep_grant)
+        return await remove_one(app, installation, waiting(session), keep_grant=keep_grant)
 
-    removed = _with_app(session, "installations remove", removing)
+    removed = with_app(session, "installations remove", removing)
     document = {
         "installation": installation.name,
         "was_revoked": removed.revoked == "grant",
@@ -172,29 +169,3 @@ def remove(session: Session, name: str, yes: bool, keep_grant: bool) -> int:
     rows = count(removed.rows_kept, "copied row")
     session.answer(document, f"{installation.name}: removed, {_GIVEN_UP[removed.revoked]}; {rows} stay")
     return 0
-
-
-def _watch(session: Session) -> Any:
-    from syncd.sync.round import Watch
-
-    told: set[str] = set()
-
-    def waiting(installation: Installation, holder: Any) -> None:
-        if installation.name not in told:
-            told.add(installation.name)
-            session.note(f"{installation.name}: held by {holder.owner} until {show_time(holder.until)}; waiting")
-
-    return replace(Watch(), waiting=waiting)
-
-
-def _with_app(session: Session, command: str, work: Callable[[App], Awaitable[T]]) -> T:
-    from syncd import main
-
-    settings = session.settings()
-    url = main.prepare_database(settings)
-
-    async def working() -> T:
-        async with main.open_app(settings, url, command) as app:
-            return await work(app)
-
-    return run(working())

@@ -13,6 +13,7 @@ from sqlalchemy import MetaData, Table
 
 from syncd.model import Api, Dialect, Installation, Page, View
 from syncd.wire.position import Position
+from syncd.wire.reply import Reply
 
 
 class Walk(Protocol):
@@ -24,9 +25,16 @@ class Walk(Protocol):
         """Yield each page once. Raises CursorRefused when the walk must start anew, and any other ApiError."""
 
 
+class Reread(Protocol):
+    """Reads one row of a stream that was kept as it was served, with this version's reader."""
+
+    def __call__(self, reply: Reply, installation: Installation) -> Page:
+        """The page that the row comes to, alone; the body of the reply is the row. Raises ContractBreach."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One listing: how it is walked, the scope it needs, and the tables whose rows are all in it.
+    """One listing: how it and one kept row of it are read, the scope it needs, the tables whose rows are all in it.
 
     A row of `tables` that its walks no longer meet is gone at the source. A single object is no listing: it has none.
     """
@@ -34,6 +42,7 @@ class Stream:
     name: str
     scope: str
     walk: Walk
+    reread: Reread
     tables: tuple[Table, ...] = ()
 
 

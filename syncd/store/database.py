@@ -56,7 +56,7 @@ class Database:
     lease_s: float
 
     @asynccontextmanager
-    async def begin(self, lease: Lease, run_id: UUID, stream: str) -> AsyncIterator[Transaction]:
+    async def begin(self, lease: Lease, run_id: UUID | None, stream: str) -> AsyncIterator[Transaction]:
         """A write transaction that commits only while `lease` is the newest claim. Raises LeaseLost, DatabaseError."""
         with translated():
             async with self.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:

@@ -1,34 +1,89 @@
-"""What the API served and no column can hold: kept with its place and reason, once per place (docs/warehouse.md §1)."""
+"""What the API served and no column can hold: kept with its place and reason, once per place (docs/warehouse.md §1).
+
+Beside the values stands the row that they were left out of, as it was served last, so that a later version can read
+it again (`syncd.store.replay`).
+"""
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterable
-from uuid import UUID
+from collections.abc import Iterable, Iterator
 
+from syncd.model import Page
 from syncd.store.database import Transaction
+from syncd.wire.left_out import LeftOut
 from syncd.wire.readers import BadValue
 
+_KEEP_ROW = """
+    INSERT INTO syncd.quarantined_rows AS kept
+        (installation, stream, row_ref, row_key, raw_row, request_id, run_id, saved_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+    ON CONFLICT (installation, stream, row_ref) DO UPDATE
+    SET raw_row = EXCLUDED.raw_row, request_id = EXCLUDED.request_id, run_id = EXCLUDED.run_id,
+        saved_at = EXCLUDED.saved_at
+    WHERE kept.raw_row <> EXCLUDED.raw_row
+"""
 _KEEP = """
     INSERT INTO syncd.quarantined_values
-        (installation, stream, json_path, reason, raw, request_id, run_id, first_seen_at)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+        (installation, stream, json_path, reason, raw, request_id, run_id, first_seen_at, row_ref)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (installation, stream, md5(json_path || raw)) DO NOTHING
+"""
+# What an older version kept has no row yet.
+_ADOPT = """
+    UPDATE syncd.quarantined_values SET row_ref = %s
+    WHERE installation = %s AND stream = %s AND md5(json_path || raw) = md5(%s || %s) AND row_ref IS NULL
 """
 # A place in a page says nothing of a row: in the next walk another row stands there.
 _INDEX = re.compile(r"\[[0-9]+\]")
 
 
-async def quarantine(tx: Transaction, request_id: UUID, bad_values: Iterable[BadValue]) -> int:
-    """Keep each value and return how many are new; one that is kept already is left alone."""
-    rows = [
-        [*tx.stream, _INDEX.sub("[]", _text(bad.path)), bad.reason, _text(bad.raw), request_id, tx.run_id, tx.now]
-        for bad in bad_values
-    ]
-    if not rows:
+async def quarantine(tx: Transaction, page: Page) -> int:
+    """Keep what was left out, with its rows, and return how many values are new; what is kept already is left alone."""
+    if not page.left_out:
         return 0
-    await tx.cursor.executemany(_KEEP, rows)
-    return tx.cursor.rowcount
+    rows, values, adopted = [], [], []
+    for row in page.left_out:
+        ref = row_ref(row)
+        request_id = row.request_id or page.request_id
+        rows.append([*tx.stream, ref, row.key, row.raw, request_id, tx.run_id, tx.now])
+        for (path, raw), reason in places(row):
+            values.append([*tx.stream, path, reason, raw, request_id, tx.run_id, tx.now, ref])
+            adopted.append([ref, *tx.stream, path, raw])
+    await tx.cursor.executemany(_KEEP_ROW, rows)
+    await tx.cursor.executemany(_KEEP, values)
+    newly_kept = tx.cursor.rowcount
+    await tx.cursor.executemany(_ADOPT, adopted)
+    return newly_kept
+
+
+async def forget_rows(tx: Transaction, keys: Iterable[str]) -> None:
+    """Delete what is kept of rows that are gone at the source: their personal data go too."""
+    await tx.cursor.execute(
+        "DELETE FROM syncd.quarantined_rows WHERE installation = %s AND stream = %s AND row_ref = ANY(%s)",
+        [*tx.stream, [_digest(b"key", key.encode()) for key in keys]],
+    )
+
+
+def places(row: LeftOut) -> Iterator[tuple[tuple[str, str], str]]:
+    """Path and value of all that was left out of a row, as they are kept, with the reason."""
+    for bad in (*row.rejected, *row.bad_values):
+        yield place(bad), bad.reason
+
+
+def place(bad: BadValue) -> tuple[str, str]:
+    """Path and value as they are kept."""
+    return _INDEX.sub("[]", _text(bad.path)), _text(bad.raw)
+
+
+def row_ref(row: LeftOut) -> str:
+    """What a row is kept under. Not its key: that may be longer than an index bears (docs/faults.md 36)."""
+    return _digest(b"row", row.raw) if row.key is None else _digest(b"key", row.key.encode())
+
+
+def _digest(kind: bytes, content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16, person=kind).hexdigest()
 
 
 async def foresee_quarantine(tx: Transaction, bad_values: Iterable[BadValue], foreseen: set[str]) -> int:

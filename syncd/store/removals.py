@@ -23,6 +23,7 @@ from sqlalchemy import MetaData, Table, func, select, text
 
 from syncd.store.changes import key_hash
 from syncd.store.database import Database, Transaction
+from syncd.store.quarantine import forget_rows
 from syncd.store.statements import delete_personal, hide_entities, read_live
 from syncd.store.walks import split
 
@@ -127,6 +128,7 @@ async def hide(tx: Transaction, tables: Iterable[Table], refs: Collection[Ref]) 
             await tx.cursor.execute(hide_entities(table), [tx.now, tx.now, keys])
             for statement in delete_personal(table):
                 await tx.cursor.execute(statement, [keys])
+            await forget_rows(tx, keys)
 
 
 # --- what waits for a person ------------------------------------------------------------------------------------------

@@ -101,6 +101,16 @@ def hide_entities(table: Table) -> str:
 
 
 @cache
+def read_newer(table: Table) -> str:
+    """Which entities are hidden, or were written after a moment by another request. Parameters: keys, both."""
+    key = key_column(table)
+    return (
+        f"SELECT {key} FROM {table} WHERE {key} = ANY(%b::text[]) AND NOT _syncd_is_stub AND "
+        "(_syncd_deleted_at IS NOT NULL OR _syncd_synced_at > %b AND _syncd_request_id IS DISTINCT FROM %b)"
+    )
+
+
+@cache
 def delete_personal(table: Table) -> tuple[str, ...]:
     """Delete what is kept of entities in tables that BI is not granted. Parameter of each: their keys."""
     personal = [other for other in table.metadata.sorted_tables if other.info.get("personal")]

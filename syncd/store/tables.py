@@ -7,6 +7,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Double,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -230,6 +231,21 @@ requests = Table(
     comment="Every attempt of every call",
 )
 
+quarantined_rows = Table(
+    "quarantined_rows",
+    metadata,
+    installation_column(key=True),
+    stream_column(key=True),
+    text_column("row_ref", "Digest of the row's key, or of the row itself where it has none", key=True),
+    text_column("row_key", "Key of the row; null: it has none that can be used"),
+    Column("raw_row", LargeBinary, nullable=False, comment="The row as it was served, byte for byte"),
+    uuid_column("request_id", "The request that brought it", null=False),
+    uuid_column("run_id", "The run that met it", null=False),
+    time_column("saved_at", "When it was first served in this form", null=False),
+    comment="Rows with something that no column can hold, for `syncd quarantine replay`; personal data stand in them",
+    info={"personal": True},
+)
+
 quarantined_values = Table(
     "quarantined_values",
     metadata,
@@ -242,6 +258,14 @@ quarantined_values = Table(
     uuid_column("request_id", "The request that brought it", null=False),
     uuid_column("run_id", "The run that met it", null=False),
     time_column("first_seen_at", "When it was first met", null=False),
+    text_column("row_ref", "The row that it was left out of; null: kept by an older version, without its row"),
+    ForeignKeyConstraint(
+        ["installation", "stream", "row_ref"],
+        [f"syncd.quarantined_rows.{name}" for name in ("installation", "stream", "row_ref")],
+        name="quarantined_values_row_fkey",
+        ondelete="CASCADE",
+    ),
+    Index("quarantined_values_row_idx", "installation", "stream", "row_ref"),
     Index("quarantined_values_place_idx", "installation", "stream", text("md5(json_path || raw)"), unique=True),
     comment="Values that the API served and no column can hold; personal data may stand in them",
     info={"personal": True},

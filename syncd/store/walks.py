@@ -34,7 +34,7 @@ class Walk:
 async def open_walk(tx: Transaction, *, grant: str) -> Walk:
     """Resume the stream's open walk where its last page left it, or begin one at the first page."""
     position = usable(await load_position(tx), now=tx.now, grant=grant)
-    walk = await _open_one(tx, position)
+    walk = await find_open_walk(tx, position)
     if walk and walk.page_number == 0:
         await tx.cursor.execute(
             "UPDATE syncd.walks SET started_at = %s, run_id = %s WHERE walk_id = %s", [tx.now, tx.run_id, walk.walk_id]
@@ -68,12 +68,12 @@ async def abandon_walk(tx: Transaction, walk: Walk, reason: str) -> None:
     )
 
 
-async def abandon_open_walk(tx: Transaction) -> None:
+async def abandon_open_walk(tx: Transaction, reason: str) -> None:
     """Forget where the stream stands, so that its next walk begins at the first page."""
     await tx.cursor.execute(
-        """UPDATE syncd.walks SET outcome = 'abandoned', reason = 'begun anew by hand', ended_at = %s
+        """UPDATE syncd.walks SET outcome = 'abandoned', reason = %s, ended_at = %s
            WHERE installation = %s AND stream = %s AND outcome = 'open'""",
-        [tx.now, *tx.stream],
+        [reason, tx.now, *tx.stream],
     )
     await save_position(tx, Start())
 
@@ -202,7 +202,8 @@ def split(hashes: bytes) -> Iterator[bytes]:
     return (hashes[start : start + _HASH_BYTES] for start in range(0, len(hashes), _HASH_BYTES))
 
 
-async def _open_one(tx: Transaction, position: Position) -> Walk | None:
+async def find_open_walk(tx: Transaction, position: Position) -> Walk | None:
+    """The stream's open walk, which stands at this position."""
     await tx.cursor.execute(
         """SELECT walk_id, generation,
                   coalesce((SELECT max(page_number) FROM syncd.walk_pages AS page WHERE page.walk_id = walk.walk_id), 0)

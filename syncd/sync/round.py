@@ -212,7 +212,7 @@ def require_drivable(installation: Installation) -> None:
 async def _forget_positions(streams: Sequence[Stream], run: Run) -> None:
     for stream in streams:
         async with run.database.begin(run.lease, run.run_id, stream.name) as tx:
-            await abandon_open_walk(tx)
+            await abandon_open_walk(tx, "begun anew by hand")
 
 
 async def take_lease(order: Order, database: Database, watch: Watch) -> Claim:

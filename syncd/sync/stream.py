@@ -55,7 +55,7 @@ async def sync_stream(stream: Stream, api: AccountApi, run: Run) -> StreamResult
 async def _apply_page(tx: Transaction, page: Page) -> Counts:
     await apply_changes(tx, page.shared, page.request_id)
     counts = await apply_changes(tx, page.changes, page.request_id)
-    newly_kept = await quarantine(tx, page.request_id, (*page.rejected, *page.bad_values))
+    newly_kept = await quarantine(tx, page)
     return counts + Counts(rejected=len(page.rejected), quarantined_values=newly_kept)
 
 

@@ -77,9 +77,16 @@ def usable(position: Position, *, now: datetime, grant: str) -> Position:
 
     The page size survives: if the server had us shrink it, it would do so again.
     """
-    if isinstance(position, Start):
-        return position
-    age = now - position.issued_at
-    if position.grant == grant and -CLOCK_SKEW < age < CURSOR_LIFE:
+    if isinstance(position, Start) or why_unusable(position, now=now, grant=grant) is None:
         return position
     return Start(limit=position.limit)
+
+
+def why_unusable(at: CursorAt, *, now: datetime, grant: str) -> str | None:
+    """Why a walk would not go on at this cursor; None: it would."""
+    age = now - at.issued_at
+    if at.grant != grant:
+        return "the cursor was issued to another grant"
+    if age >= CURSOR_LIFE:
+        return f"the cursor is older than {CURSOR_LIFE // timedelta(hours=1)} h"
+    return "the cursor is from the future: a clock is wrong" if age <= -CLOCK_SKEW else None

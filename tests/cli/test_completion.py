@@ -28,6 +28,8 @@ done
 LINES = {
     "syncd ins": "installations",
     "syncd db u": "upgrade url",
+    "syncd qu": "quarantine",
+    "syncd cursor reset --": "--stream --wait --no-wait --json --help",
     "syncd completion ": "bash zsh fish",
     "syncd status --fa": "--fail-on-stale",
     "syncd schema --format ": "sql md",

@@ -41,7 +41,7 @@ def test_every_help_ends_with_an_example_of_the_command(path: str) -> None:
 
 def test_the_commands_of_the_interface_that_exist_are_listed() -> None:
     wanted = {"sandbox", "serve", "demo", "sync", "backfill", "status", "limits", "installations", "requests", "db"}
-    wanted |= {"runs", "deletes", "verify", "doctor"}
+    wanted |= {"runs", "deletes", "quarantine", "cursor", "verify", "doctor"}
     assert wanted <= set(root.list_commands(click.Context(root)))
 
 

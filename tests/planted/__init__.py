@@ -4,6 +4,6 @@ says. `python -m tests.planted` runs them all."""
 from __future__ import annotations
 
 from tests.planted.bug import Bug
-from tests.planted.bugs import looking, transport
+from tests.planted.bugs import by_hand, looking, transport
 
-BUGS: tuple[Bug, ...] = (*transport.BUGS, *looking.BUGS)
+BUGS: tuple[Bug, ...] = (*transport.BUGS, *looking.BUGS, *by_hand.BUGS)

@@ -70,7 +70,9 @@ def test_what_is_personal_is_what_the_tables_say() -> None:
     assert {table.name for table in main.TABLES[1].sorted_tables if table.info.get("personal")} == set(PERSONAL)
 
 
-@pytest.mark.parametrize("table", ["credentials", "installations", "requests", "leases", "quarantined_values"])
+@pytest.mark.parametrize(
+    "table", ["credentials", "installations", "requests", "leases", "quarantined_rows", "quarantined_values"]
+)
 def test_a_bi_login_reads_no_control_table(login: Query, table: str) -> None:
     assert refused(login, f"SELECT * FROM syncd.{table}") == "42501"
 

@@ -15,6 +15,7 @@ from syncd import main
 from syncd.errors import ConfigError, SchemaOutdated
 from syncd.store import migrate, oldest, version
 from syncd.store.engine import connected
+from tests.harness import ROLES, Bench
 
 SCHEMAS = ("syncd", "revento", "bi")
 
@@ -94,6 +95,25 @@ def test_down_to_nothing_and_up_again(database_url: str) -> None:
     assert [row for row in catalogue(database_url) if row[0] == "revento"] == []
     main.upgrade_database(database_url)
     assert catalogue(database_url) == before
+
+
+async def test_what_an_older_version_has_quarantined_outlives_the_upgrade(bench: Bench) -> None:
+    roles = bench.sandbox.truth()["events"][0]["roles"]
+    roles[0]["name"] = "a\0b"
+    bench.sandbox.faults.add({"endpoint": ROLES, "set": {"data": roles}, "times": None})
+    assert (await bench.sync(streams=["roles"])).exit_code == 3
+    kept = "SELECT quarantine_id, json_path, raw, first_seen_at FROM syncd.quarantined_values"
+    before = bench.query(kept)
+    with connected(bench.url) as connection:
+        config = migrate._config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0006")
+    main.upgrade_database(bench.url)
+    assert bench.query(kept) == before
+    assert bench.query("SELECT row_ref FROM syncd.quarantined_values") == [(None,)]
+    assert (await bench.sync(streams=["roles"])).exit_code == 0, "it is not new"
+    assert bench.query(kept) == before
+    assert bench.value("SELECT count(row_ref) FROM syncd.quarantined_values") == 1
 
 
 def test_every_table_view_and_column_says_what_it_is(database_url: str) -> None:

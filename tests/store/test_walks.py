@@ -106,7 +106,7 @@ async def test_an_abandoned_walk_turns_nothing_green(store: Store) -> None:
     assert store.value("SELECT count(*) FROM revento.participants") == 1, "its rows stay"
     async with store.begin() as tx:
         assert await load_position(tx) == Start(limit=6)
-        await abandon_open_walk(tx)
+        await abandon_open_walk(tx, "begun anew by hand")
         assert await load_position(tx) == Start()
     assert store.query("SELECT DISTINCT outcome FROM syncd.walks") == [("abandoned",)]
 

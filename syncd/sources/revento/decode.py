@@ -9,14 +9,16 @@ activities says nothing of their links; a missing sign-up list says nothing of t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from syncd.model import Change, Page
+from syncd.sources.columns import join_key
 from syncd.sources.revento.faults import breach
+from syncd.wire.left_out import LeftOut
 from syncd.wire.position import Position
 from syncd.wire.readers import BadValue, Fields, RowRejected, parse_row
 from syncd.wire.reply import Reply
@@ -60,41 +62,58 @@ class Decoded(NamedTuple):
 Decode = Callable[[Fields, str], Decoded]  # the row, the event's id; raises RowRejected
 
 
+@dataclass(slots=True)
+class _Served:
+    """One row as it stands in a reply, and what of it cannot be stored; rows that stand inside it included."""
+
+    raw: msgspec.Raw
+    request_id: UUID | None
+    key: str | None = None
+    rejected: list[BadValue] = field(default_factory=list)
+    bad_values: list[BadValue] = field(default_factory=list)
+
+    def left_out(self) -> LeftOut:
+        return LeftOut(bytes(self.raw), self.key, tuple(self.rejected), tuple(self.bad_values), self.request_id)
+
+
 class Batch:
-    """The rows of one reply on their way into a page."""
+    """The rows of one reply on their way into a page: each is read, and added before the next one is read."""
 
     def __init__(self, reply: Reply, event_id: str) -> None:
         self._reply = reply
         self._event_id = event_id
         self._changes: list[Change] = []
         self._shared: list[Change] = []
-        self._rejected: list[BadValue] = []
-        self._bad_values: list[BadValue] = []
+        self._served: list[_Served] = []
 
-    def read(self, raw: msgspec.Raw, path: str) -> Fields | None:
-        """One undecoded row; None, and noted as rejected, when it is no JSON object."""
+    def read(self, raw: msgspec.Raw, path: str, reply: Reply | None = None) -> Fields | None:
+        """One undecoded row; None, and noted as rejected, when it is no JSON object. `reply`: the one it stood in."""
+        is_elsewhere = reply is not None and reply is not self._reply
+        served = _Served(raw, UUID(reply.request_id) if reply and is_elsewhere else None)
+        self._served.append(served)
         try:
-            return parse_row(raw, path, self._bad_values)
+            return parse_row(raw, path, served.bad_values)
         except RowRejected as rejected:
-            self._rejected.append(rejected.bad)
+            served.rejected.append(rejected.bad)
             return None
 
-    def add(self, fields: Fields, decode: Decode, reply: Reply | None = None) -> Change | None:
-        """Decode one row; None, and noted as rejected, when it has no usable key. `reply`: the one that it stood in.
+    def add(self, fields: Fields, decode: Decode) -> Change | None:
+        """Decode what was read, or what stands inside it; None, and noted as rejected, when it has no usable key.
 
         Raises ContractBreach when it names another event: the reply is not ours (docs/faults.md 33).
         """
+        served = self._served[-1]
         if fields.ref("event_id") not in {None, self._event_id}:
             raise breach(self._reply, f"{fields.path}.event_id names another event")
         try:
             change, shared = decode(fields, self._event_id)
         except RowRejected as rejected:
-            self._rejected.append(rejected.bad)
+            served.rejected.append(rejected.bad)
             return None
-        if reply is not None and reply is not self._reply:
-            brought_by = UUID(reply.request_id)
-            change = replace(change, request_id=brought_by)
-            shared = tuple(replace(one, request_id=brought_by) for one in shared)
+        if served.request_id is not None:
+            change = replace(change, request_id=served.request_id)
+            shared = tuple(replace(one, request_id=served.request_id) for one in shared)
+        served.key = served.key or join_key(*(change.row[name] for name in change.table.info["key"]))
         self._changes.append(change)
         self._shared.extend(shared)
         return change
@@ -106,8 +125,7 @@ class Batch:
             changes=tuple(self._changes),
             resume_at=resume_at,
             shared=tuple(self._shared),
-            rejected=tuple(self._rejected),
-            bad_values=tuple(self._bad_values),
+            left_out=tuple(one.left_out() for one in self._served if one.rejected or one.bad_values),
             limit=limit,
         )
 

@@ -11,12 +11,12 @@ import msgspec
 
 from syncd.errors import ApiError, ContractBreach, CursorRefused, NotFound, PageTooLarge
 from syncd.model import Api, Installation, Page
-from syncd.sources.base import Walk
 from syncd.sources.revento.decode import Batch, Decode
 from syncd.sources.revento.decode_places import decode_venues
 from syncd.sources.revento.decode_program import decode_event
 from syncd.sources.revento.faults import breach
 from syncd.sources.revento.summaries import FullActivities, Item
+from syncd.wire.left_out import LeftOut
 from syncd.wire.position import CursorAt, Position, observe
 from syncd.wire.readers import BadValue, RowRejected, parse_row
 from syncd.wire.reply import Listing, Reply, read_listing, read_object
@@ -48,26 +48,36 @@ async def walk_locations(
 ) -> AsyncGenerator[Page]:
     """The whole venue graph, one call, one page."""
     reply = await api.get(LOCATIONS)
-    yield _locations_page(reply, installation.account)
+    yield _venues_page(reply, _read_venues(reply), installation.account)
 
 
-def walk_list(endpoint: str, decode: Decode) -> Walk:
+def reread_event(reply: Reply, installation: Installation) -> Page:
+    """The event, from its row alone."""
+    return _event_page(reply, installation)
+
+
+def reread_venue(reply: Reply, installation: Installation) -> Page:
+    """One venue and all that stands in it, from its row alone."""
+    return _venues_page(reply, [msgspec.Raw(reply.body)], installation.account)
+
+
+def walk_list(endpoint: str, decode: Decode) -> ListingWalk:
     """A listing that is promised whole in one reply; should one say `has_more` all the same, it is followed."""
-    return _ListingWalk(endpoint, decode, is_paged=False)
+    return ListingWalk(endpoint, decode, is_paged=False)
 
 
-def walk_pages(endpoint: str, decode: Decode) -> Walk:
+def walk_pages(endpoint: str, decode: Decode) -> ListingWalk:
     """A paged listing, from the position to its end; the page size shrinks where the API finds a page too large.
 
     Raises CursorRefused, with the page size to restart at, when the listing must be walked anew; PageTooLarge when
     not even a single row fits; ContractBreach when the listing contradicts itself or never ends.
     """
-    return _ListingWalk(endpoint, decode, is_paged=True)
+    return ListingWalk(endpoint, decode, is_paged=True)
 
 
-def walk_activities(endpoint: str, decode: Decode) -> Walk:
+def walk_activities(endpoint: str, decode: Decode) -> ListingWalk:
     """A paged listing of activities; where it holds summaries, what is missing is read elsewhere."""
-    return _ListingWalk(endpoint, decode, is_paged=True, completing=lambda api: FullActivities(api).complete)
+    return ListingWalk(endpoint, decode, is_paged=True, completing=lambda api: FullActivities(api).complete)
 
 
 Complete = Callable[[Sequence[Item]], Awaitable[Sequence[Item]]]
@@ -78,7 +88,9 @@ async def _as_listed(items: Sequence[Item]) -> Sequence[Item]:
 
 
 @dataclass(frozen=True, slots=True)
-class _ListingWalk:
+class ListingWalk:
+    """The walk of one listing, and how a row of it is read that was kept as it was served."""
+
     endpoint: str
     decode: Decode
     is_paged: bool
@@ -87,6 +99,7 @@ class _ListingWalk:
     async def __call__(
         self, api: Api, installation: Installation, position: Position, page_size: int
     ) -> AsyncGenerator[Page]:
+        """Yield each page from the position on."""
         largest = min(page_size, LARGEST_LIMIT) if self.is_paged else NO_LIMIT
         at, limit = _begin(self.endpoint, position, largest)
         trail = _Trail(at.cursor if at else None)
@@ -102,6 +115,10 @@ class _ListingWalk:
             yield replace(page, readings=readings)
             if at is None:
                 return
+
+    def reread(self, reply: Reply, installation: Installation) -> Page:
+        """One row of the listing, alone."""
+        return _decode_rows(reply, [Item(msgspec.Raw(reply.body), reply)], self.decode, installation.account).page()
 
     def _behind(self, listing: Listing, reply: Reply, limit: int, grant: str) -> CursorAt | None:
         if listing.has_more is not True or not listing.next_cursor:
@@ -174,15 +191,15 @@ def _query(cursor: str | None, limit: int) -> Mapping[str, str | int]:
 def _decode_rows(reply: Reply, items: Iterable[Item], decode: Decode, event_id: str) -> Batch:
     batch = Batch(reply, event_id)
     for index, item in enumerate(items):
-        fields = batch.read(item.raw, f"$.data[{index}]")
+        fields = batch.read(item.raw, f"$.data[{index}]", item.reply)
         if fields is not None:
-            batch.add(fields, decode, item.reply)
+            batch.add(fields, decode)
     return batch
 
 
-def _locations_page(reply: Reply, event_id: str) -> Page:
+def _venues_page(reply: Reply, venues: Iterable[msgspec.Raw], event_id: str) -> Page:
     batch = Batch(reply, event_id)
-    nodes = (batch.read(raw, f"$.venues[{index}]") for index, raw in enumerate(_read_venues(reply)))
+    nodes = (batch.read(raw, f"$.venues[{index}]") for index, raw in enumerate(venues))
     decode_venues(batch, (node for node in nodes if node is not None))
     return batch.page()
 
@@ -195,14 +212,15 @@ def _read_venues(reply: Reply) -> list[msgspec.Raw]:
 
 
 def _event_page(reply: Reply, installation: Installation) -> Page:
-    bad_values: list[BadValue] = []
+    raw, bad_values = read_object(reply), list[BadValue]()
     try:
-        change = decode_event(parse_row(read_object(reply), "$", bad_values), installation)
+        change = decode_event(parse_row(raw, "$", bad_values), installation)
     except RowRejected as error:
         raise breach(reply, str(error)) from error
     if change.row["event_id"] != installation.account:
         raise breach(reply, "$.id names another event")
-    return Page(UUID(reply.request_id), (change,), None, bad_values=tuple(bad_values))
+    left_out = (LeftOut(bytes(raw), installation.account, (), tuple(bad_values)),) if bad_values else ()
+    return Page(UUID(reply.request_id), (change,), None, left_out=left_out)
 
 
 def _digest(rows: list[msgspec.Raw]) -> bytes:
