@@ -4,6 +4,6 @@ says. `python -m tests.planted` runs them all."""
 from __future__ import annotations
 
 from tests.planted.bug import Bug
-from tests.planted.bugs import transport
+from tests.planted.bugs import processes, rows, transport, values, walks
 
-BUGS: tuple[Bug, ...] = (*transport.BUGS,)
+BUGS: tuple[Bug, ...] = (*transport.BUGS, *walks.BUGS, *values.BUGS, *rows.BUGS, *processes.BUGS)
