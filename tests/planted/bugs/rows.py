@@ -20,7 +20,7 @@ BUGS = (
         "unchanged parts of a changed row are written again",
         _PARTS, "return f\"UPDATE SET {assignments} WHERE ROW({ours}) IS DISTINCT FROM ROW({theirs})\"",
         "return f\"UPDATE SET {assignments}\"",
-        (f"{_OF_CHANGES}::test_parts_that_stay_are_not_touched",), (88,),
+        (f"{_WORLD}::test_what_belongs_to_a_changed_row_and_stays_is_not_touched",), (88,),
     ),
     Bug(
         "a row is hidden after one walk",
@@ -156,13 +156,13 @@ BUGS = (
     Bug(
         "rows are written in the order in which they came",
         _CHANGES, "for row in sorted(rows, key=lambda row: row.key)", "for row in rows",
-        (f"{_OF_CHANGES}::test_pages_that_share_rows_never_lock_each_other_out",), (84,),
+        (f"{_OF_CHANGES}::test_two_pages_that_meet_in_the_middle_do_not_lock_each_other_out",), (84,),
     ),
     Bug(
         "a list that is read again takes new numbers",
         _PARTS, "        f\"WHERE NOT EXISTS (SELECT FROM {table} AS ours WHERE ours.{owner} = rows.{owner} \"\n"
         "        f\"AND ours.{member} = rows.{member} AND ours.removed_at IS NULL)\"\n",
         "        \"ON CONFLICT DO NOTHING\"\n",
-        (f"{_OF_CHANGES}::test_a_row_that_is_written_again_takes_no_new_number",), (89,),
+        (f"{_WORLD}::test_what_belongs_to_a_changed_row_and_stays_is_not_touched",), (89,),
     ),
 )  # fmt: skip
