@@ -135,6 +135,37 @@ async def test_a_claim_that_was_not_renewed_runs_out(bench: Bench) -> None:
     assert not third.after_crash, "it was given back"
 
 
+@pytest.mark.fault(96)
+async def test_a_renewal_that_fails_is_tried_again(bench: Bench) -> None:
+    database, name = bench.app.database, f"revento/{bench.event_id}"
+    first = await claim(database, name, "first")
+    assert first is not None
+    until = "SELECT until FROM syncd.leases"
+    async with kept(database, first.lease):
+        bench.execute("ALTER TABLE syncd.leases RENAME TO leases_away")
+        await asyncio.sleep(0.7)  # two renewals
+        bench.execute("ALTER TABLE syncd.leases_away RENAME TO leases")
+        before = bench.value(until)
+        async with asyncio.timeout(10):
+            while bench.value(until) == before:
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.fault(97)
+async def test_who_was_overtaken_keeps_no_lease_alive(bench: Bench) -> None:
+    """A driver that wakes up behind its rescuer renews nothing: should the rescuer die, its lease runs out."""
+    database, name = bench.app.database, f"revento/{bench.event_id}"
+    first = await claim(database, name, "slept")
+    assert first is not None
+    bench.execute("UPDATE syncd.leases SET until = now() - interval '1 second'")
+    rescuer = await claim(database, name, "rescuer")
+    assert rescuer is not None
+    before = bench.query("SELECT owner, until, epoch FROM syncd.leases")
+    async with kept(database, first.lease):
+        await asyncio.sleep(0.7)  # two renewals
+    assert bench.query("SELECT owner, until, epoch FROM syncd.leases") == before
+
+
 async def test_a_driver_that_stalls_in_a_transaction_does_not_keep_its_rescuer_out(bench: Bench) -> None:
     """The fence locks the claim until commit; the server ends a transaction that does nothing before the lease ends."""
     database, name = bench.app.database, f"revento/{bench.event_id}"

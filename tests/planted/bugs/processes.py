@@ -48,6 +48,21 @@ BUGS = (
         (f"{_SESSIONS}::test_whatever_the_database_sets_for_its_sessions",), (92,),
     ),
     Bug(
+        "a session speaks the encoding that the database sets",
+        _DATABASE, "    \"client_encoding\": \"UTF8\",\n", "",
+        (f"{_SESSIONS}::test_whatever_the_database_sets_for_its_sessions",), (92,),
+    ),
+    Bug(
+        "a database may have any encoding",
+        "syncd/store/oldest.py", "not in (None, \"UTF8\")", "in (\"unheard of\",)",
+        (f"{_SESSIONS}::test_a_database_that_does_not_know_its_encoding_is_refused",), (92,),
+    ),
+    Bug(
+        "a database may tell times as it likes",
+        "syncd/store/oldest.py", ".startswith(\"ISO\")", ".startswith(\"\")",
+        (f"{_SESSIONS}::test_a_database_that_tells_times_in_a_form_of_its_own_is_refused",), (92,),
+    ),
+    Bug(
         "the database's words are repeated whatever they hold",
         _EXPLAIN, "said = error.diag.message_primary if error.sqlstate[:2] in _NAMES_NO_VALUE else None",
         "said = error.diag.message_primary",
