@@ -46,7 +46,10 @@ class DatabaseProxy:
         ways = set[asyncio.Task[None]]()
         try:
             to_server.write(await _startup(reader, writer))
-            ways = {asyncio.create_task(_copy(reader, to_server)), asyncio.create_task(self._replies(from_server, writer, to_server))}
+            ways = {
+                asyncio.create_task(_copy(reader, to_server)),
+                asyncio.create_task(self._replies(from_server, writer, to_server)),
+            }
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         except (ConnectionError, asyncio.IncompleteReadError):
             return

@@ -21,7 +21,7 @@ def require_supported(info: psycopg.ConnectionInfo) -> None:
     if (encoding := info.parameter_status("server_encoding")) not in (None, "UTF8"):
         raise ConfigError(
             f"the database's encoding is {encoding}, and syncd needs UTF8; nothing was written",
-            hint="name a database in database.url that was made by CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'",
+            hint="in database.url name one that was made by CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'",
         )
     if not (style := info.parameter_status("DateStyle") or "ISO").startswith("ISO"):
         raise ConfigError(

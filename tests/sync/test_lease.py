@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from syncd.errors import DatabaseError, LeaseHeld, LeaseLost
 from syncd.model import Lease
@@ -206,6 +208,29 @@ async def test_the_fence_holds_a_takeover_off_until_the_page_is_committed(bench:
         await tx.cursor.execute("INSERT INTO revento.events (event_id, _syncd_synced_at) VALUES ('evt_mine', now())")
     assert (await takeover).epoch == 2
     assert bench.value("SELECT count(*) FROM revento.events") == 1
+
+
+@pytest.mark.fault(96)
+@pytest.mark.parametrize("offset", ["1 hour", "-1 hour"])
+async def test_a_lease_is_judged_by_the_databases_clock_alone(bench: Bench, offset: str) -> None:
+    """Drivers on machines whose clocks differ agree, because none of them is asked."""
+    name = f"revento/{bench.event_id}"
+    bench.execute("CREATE SCHEMA shifted")
+    bench.execute(
+        f"""CREATE FUNCTION shifted.clock_timestamp() RETURNS timestamptz LANGUAGE sql
+            RETURN pg_catalog.clock_timestamp() + interval '{offset}'"""
+    )
+    here = sql.Identifier(bench.value("SELECT current_database()"))
+    with psycopg.connect(bench.url, autocommit=True) as admin:
+        admin.execute(sql.SQL("ALTER DATABASE {} SET search_path = shifted, pg_catalog").format(here))
+    async with bench.second_app(DAEMON__LEASE_S="1") as app:
+        assert await claim(app.database, name, "first") is not None
+        assert await claim(app.database, name, "second") is None
+        held = await holder(app.database, name)
+        assert held is not None
+        assert 0 < held.remaining_s <= 1
+        await asyncio.sleep(1.05)
+        assert await claim(app.database, name, "second") is not None
 
 
 async def test_epochs_go_on_when_an_installation_is_removed_and_added_again(bench: Bench) -> None:

@@ -12,16 +12,19 @@ import pytest
 from tests import truth
 from tests.harness import EVENT, PARTICIPANTS, ROLES, Bench, OpenBench
 
-PARTS_OF_ACTIVITIES = " UNION ".join(
-    f"SELECT '{table}', ctid::text, xmin::text FROM revento.{table}"
-    for table in (
-        "activity_private",
-        "activity_hosts",
-        "activity_markers",
-        "activity_registration_waves",
-        "activity_sign_ups",
+PARTS_OF_ACTIVITIES = (
+    " UNION ".join(
+        f"SELECT '{table}', ctid::text, xmin::text FROM revento.{table}"
+        for table in (
+            "activity_private",
+            "activity_hosts",
+            "activity_markers",
+            "activity_registration_waves",
+            "activity_sign_ups",
+        )
     )
-) + " ORDER BY 1, 2"
+    + " ORDER BY 1, 2"
+)
 NUMBERS = "SELECT sequencename, last_value FROM pg_sequences ORDER BY 1"
 STREAMS = ("event", "roles", "participants", "threads", "locations", "activities", "waves")
 

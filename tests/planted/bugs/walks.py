@@ -1,4 +1,4 @@
-"""How a listing is walked (docs/faults.md 19-33): each bug takes one of the judgements on cursors, pages and ends away."""
+"""How a listing is walked (docs/faults.md 19-33): each bug takes a judgement on cursors, pages or ends away."""
 
 from __future__ import annotations
 
