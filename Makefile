@@ -47,7 +47,7 @@ lint: $(INSTALLED) ## style, types, who may import whom, dependencies, house rul
 	@$(BIN)/deptry .
 	@$(BIN)/pytest tests/test_house.py
 
-tables: $(INSTALLED) ## write docs/conformance.md anew from the tests' markers
+tables: $(INSTALLED) ## write docs/conformance.md and docs/proof-of-faults.md anew from the tests' markers
 	@$(BIN)/python -m tests.coverage_tables
 
 lock: ## resolve both lock files again; ARGS=--upgrade takes newer versions

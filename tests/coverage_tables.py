@@ -1,4 +1,5 @@
-"""Which test proves what, read from the markers: `python -m tests.coverage_tables` writes docs/conformance.md."""
+"""Which test proves what, read from the markers: `python -m tests.coverage_tables` writes docs/conformance.md and
+docs/proof-of-faults.md."""
 
 from __future__ import annotations
 
@@ -9,11 +10,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.planted import BUGS
+
 ROOT = Path(__file__).parent.parent
 CONTRACT = ROOT / "docs/contracts/revento.md"
 CONFORMANCE = ROOT / "docs/conformance.md"
+CATALOGUE = ROOT / "docs/faults.md"
+PROOF_OF_FAULTS = ROOT / "docs/proof-of-faults.md"
 WEBHOOKS = {f"RV-{n}" for n in range(28, 38)}
 _CASE = re.compile(r"^\| (RV-\d\d) \| ([^|]+) \|", re.MULTILINE)
+_FAULT = re.compile(r"^(\d+)\. (.+)$", re.MULTILINE)
+# Behind an arrow stands what is done about it, unless the name itself, in bold, has one. `[V]` and `[S]` say how a
+# fact is known.
+_NAME = re.compile(r"(?:\*\*.*?\*\*|(?! → ).)*")
+_ORIGIN = re.compile(r" ?\[[VS]\]")
+# Their tests prove that the sandbox can do what it is asked to, which says nothing of the client.
+_OTHER_SIDE = "tests/sandbox/"
 _HEAD = """\
 # Conformance
 
@@ -23,6 +35,19 @@ Written by `make tables` from the markers of the tests (`@pytest.mark.case("RV-0
 
 | Case | Situation | Proven by |
 |---|---|---|
+"""
+
+
+_HEAD_OF_FAULTS = """\
+# Proof of faults
+
+What [faults.md](faults.md) lists, the tests that prove that `syncd` survives it, and the bugs that take away what it
+survives by. `make faults` plants each bug in a copy of the code, one at a time, and one of its tests must fail: {bugs}
+bugs in all.
+Written by `make tables` from the markers of the tests (`@pytest.mark.fault(21)`) and from `tests/planted`; do not edit.
+
+| Fault | What | Proven by | Planted bugs |
+|---|---|---|---|
 """
 
 
@@ -56,9 +81,60 @@ def conformance() -> str:
     return _HEAD + "".join(rows)
 
 
+def read_faults() -> Mapping[int, str]:
+    """The faults of the catalogue by their number, without what is done about each."""
+    catalogue = CATALOGUE.read_text().partition("\n## 2.")[2].partition("\n## 3.")[0]
+    return {int(number): _ORIGIN.sub("", _named(line)) for number, line in _FAULT.findall(catalogue)}
+
+
+def _named(line: str) -> str:
+    found = _NAME.match(line)
+    return found[0] if found else line
+
+
+def proofs_of_faults() -> Mapping[int, Sequence[Proof]]:
+    """The tests that prove that the client survives a fault, by its number."""
+    proofs = {
+        int(fault): [proof for proof in found if not proof.file.startswith(_OTHER_SIDE)]
+        for fault, found in read_proofs("fault").items()
+    }
+    return {fault: found for fault, found in proofs.items() if found}
+
+
+def bugs_of_faults() -> Mapping[int, Sequence[str]]:
+    """The names of the planted bugs that take away what a fault is survived by, by its number."""
+    bugs: dict[int, list[str]] = defaultdict(list)
+    for bug in BUGS:
+        for fault in bug.faults:
+            bugs[fault].append(bug.name)
+    return bugs
+
+
+def proof_of_faults() -> str:
+    """The text of docs/proof-of-faults.md."""
+    proofs, bugs = proofs_of_faults(), bugs_of_faults()
+    rows, bare = [], []
+    for fault, what in read_faults().items():
+        if fault not in proofs:
+            bare.append(str(fault))
+            continue
+        cells = (
+            str(fault),
+            what.replace("|", "\\|"),
+            _listed(proofs[fault]),
+            "<br>".join(bugs.get(fault, ["none yet"])),
+        )
+        rows.append(f"| {' | '.join(cells)} |\n")
+    return f"{_HEAD_OF_FAULTS.format(bugs=len(BUGS))}{''.join(rows)}\nWithout a test: {', '.join(bare)}.\n"
+
+
+def _listed(proofs: Sequence[Proof]) -> str:
+    return "<br>".join(f"`{proof.file}::{proof.test}`" for proof in proofs)
+
+
 def _proven_by(case: str, proofs: Mapping[str, Sequence[Proof]]) -> str:
     if case in proofs:
-        return "<br>".join(f"`{proof.file}::{proof.test}`" for proof in proofs[case])
+        return _listed(proofs[case])
     return "not yet: webhooks" if case in WEBHOOKS else "**no test**"
 
 
@@ -88,3 +164,4 @@ def _marks(node: ast.AST, marker: str) -> Iterator[str]:
 
 if __name__ == "__main__":
     CONFORMANCE.write_text(conformance())
+    PROOF_OF_FAULTS.write_text(proof_of_faults())

@@ -27,8 +27,10 @@ from syncd.store.oldest import require_supported
 from syncd.store.reach import require_readable
 
 CONNECT_TIMEOUT_S = 15
-# A server that has vanished without a word is given up after half a minute (libpq's own names and units).
-PATIENCE: dict[str, Any] = {
+# A server that has vanished without a word is given up after half a minute (libpq's own names and units). A database
+# may set another encoding for its sessions; not every character has a form in it.
+SESSION: dict[str, Any] = {
+    "client_encoding": "UTF8",
     "connect_timeout": CONNECT_TIMEOUT_S,
     "keepalives_idle": 15,
     "keepalives_interval": 5,
@@ -129,7 +131,7 @@ async def open_database(
     """
     with translated():
         await _probe(url)
-    options: dict[str, Any] = PATIENCE | ({"prepare_threshold": None} if behind_pooler else {})
+    options: dict[str, Any] = SESSION | ({"prepare_threshold": None} if behind_pooler else {})
     for_control = max(1, pool_size // 3)
 
     async def connect() -> AsyncConnection[tuple[Any, ...]]:

@@ -31,7 +31,7 @@ def connected(url: str) -> Iterator[Connection]:
 
 def _connect(url: str) -> psycopg.Connection:
     require_readable(url)
-    connection = psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_S)
+    connection = psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_S, client_encoding="UTF8")
     try:
         require_supported(connection.info)
     except BaseException:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from syncd.daemon.health import complaints
 from syncd.store.installations import set_state
 from syncd.web.service import scheduler_of
 from tests.harness import Bench, OpenBench
 
-PATIENCE_S = 60.0
+PATIENCE_S = 30.0
 
 
 async def until(is_so: Callable[[], object]) -> None:
@@ -93,18 +95,61 @@ async def test_stopping_in_mid_walk_leaves_nothing_half_done(open_bench: OpenBen
     assert bench.value("SELECT count(*) FROM revento.participants WHERE NOT _syncd_is_stub") == 400
 
 
+# One installation's round ends with failed streams, or with an error that nobody foresaw.
+TROUBLES = {
+    "a token that does not open": "UPDATE syncd.credentials SET access_token = '\\x0102' WHERE installation = '{}'",
+    "a table that refuses": "ALTER TABLE syncd.walks ADD CHECK (installation <> '{}')",
+}
+
+
 @pytest.mark.fault(101)
-async def test_a_round_that_fails_comes_back_and_takes_no_other_with_it(open_bench: OpenBench) -> None:
-    bench = await open_bench(events=2)
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_a_round_that_fails_comes_back_and_takes_no_other_with_it(open_bench: OpenBench, trouble: str) -> None:
+    """Each stream may be tried again after a tenth of the time that was promised for it."""
+    bench = await open_bench({"FRESHNESS__REVENTO__ACTIVITIES": "2s"}, events=2)
     for event_id in bench.sandbox.event_ids:
         await bench.add(event_id)
     broken, healthy = (f"revento/{event_id}" for event_id in bench.sandbox.event_ids)
-    bench.execute("UPDATE syncd.credentials SET access_token = '\\x0102' WHERE installation = %s", broken)
-    async with scheduler_of(bench.app).running():
-        await until(
-            lambda: bench.value("SELECT count(*) FROM syncd.runs WHERE installation = %s AND exit_code = 0", healthy)
-        )
-        await until(lambda: bench.value("SELECT count(*) FROM syncd.runs WHERE installation = %s", broken) >= 1)
+    bench.execute(TROUBLES[trouble].format(broken))
+    runs = "SELECT count(*) FROM syncd.runs WHERE installation = %s"
+    with capture_logs() as logs:
+        async with scheduler_of(bench.app).running():
+            await until(lambda: bench.value(f"{runs} AND exit_code = 0", healthy))
+            await until(lambda: bench.value(runs, broken) >= 3)
+            failed = {entry["installation"] for entry in logs_of(logs, "round_failed")}
+    assert failed == ({broken} if trouble == "a table that refuses" else set())
+
+
+@pytest.mark.fault(101)
+async def test_a_schedule_that_cannot_be_read_is_read_again(open_bench: OpenBench) -> None:
+    """Whatever the reason: the database refuses, or what it holds makes no sense."""
+    bench = await open_bench()
+    await bench.add()
+    scheduler = scheduler_of(bench.app)
+    with capture_logs() as logs:
+        async with scheduler.running():
+            await until(lambda: certified(bench))
+            for spoil, mend in SPOILT:
+                bench.execute(spoil)
+                logs.clear()
+                await until(lambda: logs_of(logs, "schedule_not_read"))
+                bench.execute(mend)
+                scheduler.looked_at = None
+                await until(lambda: scheduler.looked_at is not None)
+
+
+# An instant beyond the year 9999 has no place in Python's calendar.
+SPOILT = (
+    ("ALTER TABLE syncd.stream_status RENAME TO away", "ALTER TABLE syncd.away RENAME TO stream_status"),
+    (
+        "UPDATE syncd.stream_status SET last_certified_at = last_certified_at + interval '100000 years'",
+        "UPDATE syncd.stream_status SET last_certified_at = last_certified_at - interval '100000 years'",
+    ),
+)
+
+
+def logs_of(logs: list[Any], event: str) -> list[Any]:
+    return [entry for entry in logs if entry["event"] == event]
 
 
 async def test_health_speaks_of_what_is_wrong(open_bench: OpenBench) -> None:

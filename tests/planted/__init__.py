@@ -4,6 +4,14 @@ says. `python -m tests.planted` runs them all."""
 from __future__ import annotations
 
 from tests.planted.bug import Bug
-from tests.planted.bugs import by_hand, looking, transport
+from tests.planted.bugs import by_hand, looking, processes, rows, transport, values, walks
 
-BUGS: tuple[Bug, ...] = (*transport.BUGS, *looking.BUGS, *by_hand.BUGS)
+BUGS: tuple[Bug, ...] = (
+    *transport.BUGS,
+    *walks.BUGS,
+    *values.BUGS,
+    *rows.BUGS,
+    *processes.BUGS,
+    *looking.BUGS,
+    *by_hand.BUGS,
+)

@@ -9,6 +9,7 @@ import sys
 from tests.planted import BUGS
 from tests.planted.bug import Bug
 from tests.planted.run import Outcome, Verdict, run_all, run_unharmed
+from tests.postgres import session_server
 
 
 def main() -> int:
@@ -26,20 +27,21 @@ def main() -> int:
     if asked.list:
         print("\n".join(f"{bug.path}: {bug.name}" for bug in bugs))
         return 0
-    return _run(bugs, asked.workers)
+    with session_server() as url:  # one for all of the tests' sessions: each would else start its own
+        return _run(bugs, asked.workers, url)
 
 
 def _is_meant(bug: Bug, parts: list[str]) -> bool:
     return not parts or any(part in bug.name or part in bug.path for part in parts)
 
 
-def _run(bugs: list[Bug], workers: int) -> int:
-    passes, said = run_unharmed(bugs)
+def _run(bugs: list[Bug], workers: int, database_url: str) -> int:
+    passes, said = run_unharmed(bugs, workers=workers, database_url=database_url)
     if not passes:
         print(f"the tests fail without any bug, so nothing can be said:\n{said}", file=sys.stderr)
         return 1
     outcomes = []
-    for outcome in run_all(bugs, workers=workers):
+    for outcome in run_all(bugs, workers=workers, database_url=database_url):
         outcomes.append(outcome)
         _tell(outcome)
     found = sum(outcome.verdict is Verdict.FOUND for outcome in outcomes)

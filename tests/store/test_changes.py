@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -179,6 +180,33 @@ async def test_pages_that_share_rows_never_lock_each_other_out(store: Store) -> 
 
     await asyncio.gather(*(write(store.database, lease, mark) for mark, lease in enumerate(leases)))
     assert store.value("SELECT count(*) FROM revento.participants") == 200
+
+
+@pytest.mark.fault(84)
+async def test_two_pages_that_meet_in_the_middle_do_not_lock_each_other_out(store: Store) -> None:
+    """One waits for the last of its rows and holds the others; the other one asks for those the other way round."""
+    other = await store.add("revento/evt_2")
+    await apply(store, *(person(n) for n in (1, 2, 3)))
+
+    async def write(lease: Any, *numbers: int) -> None:
+        async with store.database.begin(lease, store.run_id, "participants") as tx:
+            await apply_changes(tx, [person(n, updated=1) for n in numbers], uuid4())
+
+    with psycopg.connect(store.url) as holder:
+        holder.execute("SELECT FROM revento.participants WHERE participant_id = 'ptp_0003' FOR UPDATE")
+        pages = [asyncio.create_task(write(store.lease, 1, 3, 2))]
+        await _until_waiting(store, 1)
+        pages.append(asyncio.create_task(write(other, 2, 1)))
+        await _until_waiting(store, 2)
+    await asyncio.gather(*pages)
+    assert store.value("SELECT count(*) FROM revento.participants WHERE updated_at > '2026-05-01'") == 3
+
+
+async def _until_waiting(store: Store, sessions: int) -> None:
+    waiting = "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(30):
+        while store.value(f"SELECT count(*) FROM {waiting}") < sessions:
+            await asyncio.sleep(0.01)
 
 
 # --- what users may not see -----------------------------------------------------------------------------------------

@@ -60,12 +60,14 @@ def test_a_bi_login_sees_the_keys_that_tools_build_joins_from(login: Query) -> N
     assert keys["FOREIGN KEY"] == sum(len(table.foreign_key_constraints) for table in readable)
 
 
+@pytest.mark.fault(80)
 @pytest.mark.parametrize("table", PERSONAL)
 def test_a_bi_login_reads_no_personal_table(login: Query, table: str) -> None:
     assert refused(login, f"SELECT * FROM revento.{table}") == "42501"
     assert refused(login, f"SELECT count(*) FROM revento.{table}") == "42501"
 
 
+@pytest.mark.fault(80)
 def test_what_is_personal_is_what_the_tables_say() -> None:
     assert {table.name for table in main.TABLES[1].sorted_tables if table.info.get("personal")} == set(PERSONAL)
 

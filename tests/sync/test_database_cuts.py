@@ -1,15 +1,24 @@
-"""The database goes away in the middle of a page: nothing of the page is there, and the next run brings all of it."""
+"""The database goes away in the middle of a page: all of the page is there or nothing, and the next run brings the
+rest."""
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 from typing import Any
 
 import psycopg
 import pytest
 
 from syncd.errors import DatabaseError
+from syncd.store import embedded
 from tests import truth
-from tests.harness import Bench
+from tests.database_proxy import database_proxy
+from tests.harness import PARTICIPANTS, Bench, benches
+from tests.postgres import FAST, homes_folder, prepare_template
+
+SMALL_PAGES = {"REVENTO__PAGE_SIZE": "5"}
 
 
 class Cutter:
@@ -62,3 +71,75 @@ async def test_a_session_that_is_ended_at_any_statement(
     assert all(whole for _, whole in torn)
     assert (await bench.sync(streams=["participants"])).exit_code == 0
     truth.assert_equal(bench.url, bench.sandbox.truth())
+    updates = "SELECT sum(updated) FROM syncd.walk_pages JOIN syncd.walks USING (walk_id) WHERE stream = 'participants'"
+    assert bench.value(updates) == len(people[::7]), "each is in the books once"
+
+
+# --- the reply to a commit is lost ------------------------------------------------------------------------------------
+
+# Commits of the first round, from that of its lease to that of its end.
+COMMITS = range(1, 46, 4)
+
+
+@pytest.mark.fault(82)
+@pytest.mark.parametrize("nth", COMMITS)
+async def test_a_commit_whose_reply_is_lost(database_url: str, nth: int) -> None:
+    """It has happened, and nobody was told. The next round reads where it stands; nothing is lost, or there twice."""
+    async with database_proxy(database_url) as proxy, benches(proxy.url) as start:
+        bench = await start(SMALL_PAGES)
+        bench.url = database_url
+        await bench.add()
+        proxy.lose_commit = nth
+        try:
+            await bench.sync()
+        except DatabaseError:
+            bench.execute("UPDATE syncd.leases SET until = now() WHERE until IS NOT NULL")
+        assert proxy.lost == 1
+        assert (await bench.sync()).exit_code == 0
+    truth.assert_equal(database_url, bench.sandbox.truth())
+    books = bench.query(
+        """SELECT stream, sum(inserted), sum(updated) FROM syncd.walk_pages JOIN syncd.walks USING (walk_id)
+           WHERE stream IN ('roles', 'participants', 'activities') GROUP BY stream ORDER BY stream"""
+    )
+    assert books == [("activities", 30, 0), ("participants", 60, 0), ("roles", 6, 0)]
+    assert bench.value("SELECT count(*) FROM syncd.requests") >= len(bench.calls()), "each call is written down, once"
+
+
+# --- sessions and servers that end ------------------------------------------------------------------------------------
+
+
+@pytest.mark.fault(81)
+async def test_sessions_that_were_ended_while_nobody_used_them(bench: Bench) -> None:
+    """A firewall, or an administrator between two rounds: what is dead is not used."""
+    for _ in range(2):
+        assert (await bench.sync()).exit_code == 0
+        others = "pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        assert bench.value(f"SELECT count(pg_terminate_backend(pid, 5000)) FROM {others}") >= 2
+    assert (await bench.sync()).exit_code == 0
+
+
+@pytest.mark.fault(83)
+@pytest.mark.parametrize("ending", [signal.SIGQUIT, signal.SIGKILL])
+async def test_a_server_that_is_killed_in_mid_walk(ending: signal.Signals) -> None:
+    """Commits that it had not written to disk yet are gone: rows and position together."""
+    with homes_folder() as folder:
+        server = embedded.start(folder / "home", options=FAST)
+        prepare_template(server.url)
+        async with benches(server.url) as start:
+            bench = await start(SMALL_PAGES, participants=150, activities=10, latency_s=0.01)
+            await bench.add()
+            bench.execute("CHECKPOINT")
+            for page in (2, 17):
+                syncing = asyncio.create_task(bench.sync())
+                while len(bench.calls(PARTICIPANTS)) < page:
+                    await asyncio.sleep(0.005)
+                os.kill(server.pid, ending)
+                server = await asyncio.to_thread(embedded.start, folder / "home", options=FAST)
+                assert server.was_started
+                with pytest.raises(DatabaseError):
+                    await syncing
+                bench.execute("UPDATE syncd.leases SET until = now()")
+            assert (await bench.sync()).exit_code == 0
+            truth.assert_equal(server.url, bench.sandbox.truth())
+            books = "SELECT sum(inserted) FROM syncd.walk_pages JOIN syncd.walks USING (walk_id) WHERE stream = %s"
+            assert bench.value(books, "participants") == 150

@@ -227,6 +227,7 @@ async def test_a_cursor_that_leads_in_a_circle_is_noticed(bench: Bench) -> None:
     await assert_heals(bench)
 
 
+@pytest.mark.fault(43)
 async def test_an_event_that_is_gone_keeps_its_rows(bench: Bench) -> None:
     await bench.sync()
     served = bench.sandbox.truth()

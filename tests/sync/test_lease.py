@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from syncd.errors import DatabaseError, LeaseHeld, LeaseLost
 from syncd.model import Lease
@@ -135,6 +137,37 @@ async def test_a_claim_that_was_not_renewed_runs_out(bench: Bench) -> None:
     assert not third.after_crash, "it was given back"
 
 
+@pytest.mark.fault(96)
+async def test_a_renewal_that_fails_is_tried_again(bench: Bench) -> None:
+    database, name = bench.app.database, f"revento/{bench.event_id}"
+    first = await claim(database, name, "first")
+    assert first is not None
+    until = "SELECT until FROM syncd.leases"
+    async with kept(database, first.lease):
+        bench.execute("ALTER TABLE syncd.leases RENAME TO leases_away")
+        await asyncio.sleep(0.7)  # two renewals
+        bench.execute("ALTER TABLE syncd.leases_away RENAME TO leases")
+        before = bench.value(until)
+        async with asyncio.timeout(10):
+            while bench.value(until) == before:
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.fault(97)
+async def test_who_was_overtaken_keeps_no_lease_alive(bench: Bench) -> None:
+    """A driver that wakes up behind its rescuer renews nothing: should the rescuer die, its lease runs out."""
+    database, name = bench.app.database, f"revento/{bench.event_id}"
+    first = await claim(database, name, "slept")
+    assert first is not None
+    bench.execute("UPDATE syncd.leases SET until = now() - interval '1 second'")
+    rescuer = await claim(database, name, "rescuer")
+    assert rescuer is not None
+    before = bench.query("SELECT owner, until, epoch FROM syncd.leases")
+    async with kept(database, first.lease):
+        await asyncio.sleep(0.7)  # two renewals
+    assert bench.query("SELECT owner, until, epoch FROM syncd.leases") == before
+
+
 async def test_a_driver_that_stalls_in_a_transaction_does_not_keep_its_rescuer_out(bench: Bench) -> None:
     """The fence locks the claim until commit; the server ends a transaction that does nothing before the lease ends."""
     database, name = bench.app.database, f"revento/{bench.event_id}"
@@ -175,6 +208,29 @@ async def test_the_fence_holds_a_takeover_off_until_the_page_is_committed(bench:
         await tx.cursor.execute("INSERT INTO revento.events (event_id, _syncd_synced_at) VALUES ('evt_mine', now())")
     assert (await takeover).epoch == 2
     assert bench.value("SELECT count(*) FROM revento.events") == 1
+
+
+@pytest.mark.fault(96)
+@pytest.mark.parametrize("offset", ["1 hour", "-1 hour"])
+async def test_a_lease_is_judged_by_the_databases_clock_alone(bench: Bench, offset: str) -> None:
+    """Drivers on machines whose clocks differ agree, because none of them is asked."""
+    name = f"revento/{bench.event_id}"
+    bench.execute("CREATE SCHEMA shifted")
+    bench.execute(
+        f"""CREATE FUNCTION shifted.clock_timestamp() RETURNS timestamptz LANGUAGE sql
+            RETURN pg_catalog.clock_timestamp() + interval '{offset}'"""
+    )
+    here = sql.Identifier(bench.value("SELECT current_database()"))
+    with psycopg.connect(bench.url, autocommit=True) as admin:
+        admin.execute(sql.SQL("ALTER DATABASE {} SET search_path = shifted, pg_catalog").format(here))
+    async with bench.second_app(DAEMON__LEASE_S="1") as app:
+        assert await claim(app.database, name, "first") is not None
+        assert await claim(app.database, name, "second") is None
+        held = await holder(app.database, name)
+        assert held is not None
+        assert 0 < held.remaining_s <= 1
+        await asyncio.sleep(1.05)
+        assert await claim(app.database, name, "second") is not None
 
 
 async def test_epochs_go_on_when_an_installation_is_removed_and_added_again(bench: Bench) -> None:

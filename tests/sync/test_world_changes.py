@@ -12,6 +12,20 @@ import pytest
 from tests import truth
 from tests.harness import EVENT, PARTICIPANTS, ROLES, Bench, OpenBench
 
+PARTS_OF_ACTIVITIES = (
+    " UNION ".join(
+        f"SELECT '{table}', ctid::text, xmin::text FROM revento.{table}"
+        for table in (
+            "activity_private",
+            "activity_hosts",
+            "activity_markers",
+            "activity_registration_waves",
+            "activity_sign_ups",
+        )
+    )
+    + " ORDER BY 1, 2"
+)
+NUMBERS = "SELECT sequencename, last_value FROM pg_sequences ORDER BY 1"
 STREAMS = ("event", "roles", "participants", "threads", "locations", "activities", "waves")
 
 
@@ -88,16 +102,35 @@ async def test_a_renamed_role_arrives_though_no_stamp_moves(bench: Bench) -> Non
 
 
 @pytest.mark.fault(42)
-async def test_a_location_moves_to_another_venue(bench: Bench) -> None:
-    await bench.sync()
+@pytest.mark.parametrize("is_all_that_changes", [True, False])
+async def test_a_location_moves_to_another_venue(bench: Bench, is_all_that_changes: bool) -> None:
     tree = bench.sandbox.truth()["events"][0]["locations"]
     first, second = tree["venues"]
-    moved = first["locations"].pop(0)
-    second["locations"].append(moved | {"building": None, "floor": None, "amenities": ["stairs", *moved["amenities"]]})
+    moved = first["locations"][0]
+    if is_all_that_changes:  # outdoors already
+        moved |= {"building": None, "floor": None}
+        bench.sandbox.world.put_locations(bench.event_id, tree)
+    await bench.sync()
+    first["locations"].remove(moved)
+    inside = {"building": None, "floor": None, "amenities": ["stairs", *moved["amenities"]]}
+    second["locations"].append(moved if is_all_that_changes else moved | inside)
     bench.sandbox.world.put_locations(bench.event_id, tree)
     result = await bench.sync()
     assert counts(result, "locations") == (0, 1, 44, 0, 0)
     truth.assert_equal(bench.url, bench.sandbox.truth())
+
+
+@pytest.mark.fault(88)
+@pytest.mark.fault(89)
+async def test_what_belongs_to_a_changed_row_and_stays_is_not_touched(bench: Bench) -> None:
+    """No row version of a host, marker, link or sign-up, and no number of a sign-up."""
+    await bench.sync()
+    before = bench.query(PARTS_OF_ACTIVITIES), bench.query(NUMBERS)
+    for row in bench.sandbox.truth()["events"][0]["activities"]:
+        bench.sandbox.world.patch(bench.event_id, "activities", row["id"], {"title": f"{row['title']}, moved"})
+    assert counts(await bench.sync(), "activities") == (0, 30, 0, 0, 0)
+    assert (bench.query(PARTS_OF_ACTIVITIES), bench.query(NUMBERS)) == before
+    assert len(before[0]) > 30
 
 
 @pytest.mark.fault(38)
@@ -265,9 +298,10 @@ async def test_a_row_that_was_away_comes_back(bench: Bench) -> None:
 @pytest.mark.fault(79)
 async def test_a_poisoned_row_costs_itself_alone(bench: Bench) -> None:
     page = bench.sandbox.truth()["events"][0]["roles"]
-    poison = [{"name": "no id"}, 7, {"id": "role_nul", "name": "a\0b", "description": "kept", "rank": 10**30}]
+    nul = {"id": "role_nul", "name": "a\0b", "description": "kept", "rank": 10**30, "a\0key": True}
+    poison = [{"name": "no id"}, 7, nul]
     bench.sandbox.faults.add({"endpoint": ROLES, "set": {"data": [*page, *poison]}, "times": None})
-    for exit_code, quarantined in ((3, 4), (0, 0)):
+    for exit_code, quarantined in ((3, 5), (0, 0)):
         result = await bench.sync()
         assert (result.exit_code, counts(result, "roles")[4]) == (exit_code, 2)
         (books,) = (one.counts for one in result.streams if one.stream == "roles")
@@ -281,6 +315,7 @@ async def test_a_poisoned_row_costs_itself_alone(bench: Bench) -> None:
         "$.data[]": "not an object",
         "$.data['role_nul'].name": "holds a NUL character",
         "$.data['role_nul'].rank": "an integer of more than 64 bits",
+        "$.data['role_nul'].a\\u0000key": "holds a NUL character",
     }
     assert bench.value("SELECT count(*) FROM revento.roles WHERE NOT _syncd_is_stub") == len(page) + 1
 

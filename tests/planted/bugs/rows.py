@@ -1,0 +1,176 @@
+"""How rows are written, and hidden (docs/faults.md 26-42, 79-89): each bug loses, doubles, tears or rewrites some."""
+
+from __future__ import annotations
+
+from tests.planted.bug import Bug
+
+_CHANGES, _STATEMENTS, _PARTS = (f"syncd/store/{name}.py" for name in ("changes", "statements", "parts"))
+_GONE, _RULES, _STREAM = "syncd/store/removals.py", "syncd/sync/removals.py", "syncd/sync/stream.py"
+_DATABASE, _REQUESTS = "syncd/store/database.py", "syncd/store/requests.py"
+_OF_CHANGES, _WORLD = "tests/store/test_changes.py", "tests/sync/test_world_changes.py"
+_REMOVALS, _CUTS, _RESUME = (f"tests/sync/test_{name}.py" for name in ("removals", "database_cuts", "resume"))
+
+BUGS = (
+    Bug(
+        "unchanged rows are written again",
+        _CHANGES, "if known.content_hash == row.content_hash:", "if False:",
+        (f"{_OF_CHANGES}::test_the_verdict_on_a_row", f"{_OF_CHANGES}::test_an_unchanged_row_is_not_touched"), (26, 88),
+    ),
+    Bug(
+        "unchanged parts of a changed row are written again",
+        _PARTS, "return f\"UPDATE SET {assignments} WHERE ROW({ours}) IS DISTINCT FROM ROW({theirs})\"",
+        "return f\"UPDATE SET {assignments}\"",
+        (f"{_WORLD}::test_what_belongs_to_a_changed_row_and_stays_is_not_touched",), (88,),
+    ),
+    Bug(
+        "a row is hidden after one walk",
+        _GONE, "[*tx.stream, witnesses - 1]", "[*tx.stream, 0]",
+        (f"{_REMOVALS}::test_who_withdrew_is_hidden_by_the_second_walk_and_forgotten",), (28,),
+    ),
+    Bug(
+        "what a broken walk met counts for nothing",
+        _GONE, "WHERE installation = %s AND stream = %s AND committed_at >= %s::timestamptz",
+        "WHERE installation = %s AND stream = %s AND committed_at >= %s::timestamptz AND outcome = 'certified'",
+        (f"{_REMOVALS}::test_what_a_broken_walk_met_is_not_gone",), (28,),
+    ),
+    Bug(
+        "a ledger that was cleared away is a witness",
+        _GONE, "AND pages = (SELECT count(*) FROM syncd.walk_pages AS page",
+        "AND 0 <= (SELECT count(*) FROM syncd.walk_pages AS page",
+        (f"{_REMOVALS}::test_a_ledger_that_was_cleared_away_is_no_witness",), (28,),
+    ),
+    Bug(
+        "the brake does not hold",
+        _RULES, "return due > 0 and (was_empty or is_large_share or due > rules.max_rows)", "return False",
+        (f"{_REMOVALS}::test_a_large_set_is_held_whole_until_it_is_accepted",
+         f"{_REMOVALS}::test_where_the_brake_takes_hold"), (28,),
+    ),
+    Bug(
+        "the brake lets an empty listing pass",
+        _RULES, "(was_empty or is_large_share or ", "(is_large_share or ",
+        (f"{_REMOVALS}::test_an_empty_walk_over_rows_is_held_however_few_they_are",), (28,),
+    ),
+    Bug(
+        "a row that is listed again stays hidden",
+        _STATEMENTS, "\"_syncd_deleted_at = NULL, _syncd_is_stub = false\"", "\"_syncd_is_stub = false\"",
+        (f"{_WORLD}::test_a_row_that_was_away_comes_back",), (28,),
+    ),
+    Bug(
+        "an older version overwrites",
+        _CHANGES, "if known.version and row.change.version and row.change.version < known.version:", "if False:",
+        (f"{_OF_CHANGES}::test_the_verdict_on_a_row", f"{_WORLD}::test_an_older_stamp_never_overwrites"), (29,),
+    ),
+    Bug(
+        "a version has to be newer, not just as new",
+        _CHANGES, "row.change.version < known.version:", "row.change.version <= known.version:",
+        (f"{_OF_CHANGES}::test_the_verdict_on_a_row", f"{_WORLD}::test_a_change_within_the_same_second_is_not_lost"),
+        (40,),
+    ),
+    Bug(
+        "a row without a stamp never changes",
+        _CHANGES, "    if known.version and row.change.version and row.change.version < known.version:",
+        "    if row.change.version is None or (known.version and row.change.version < known.version):",
+        (f"{_OF_CHANGES}::test_the_verdict_on_a_row",
+         f"{_WORLD}::test_a_renamed_role_arrives_though_no_stamp_moves"), (40,),
+    ),
+    Bug(
+        "rows that repeat a key within a page are all written",
+        _CHANGES, "judge(known.get(row.key), row) if newest[row.key] is row else Verdict.SUPERSEDED)",
+        "judge(known.get(row.key), row))",
+        (f"{_WORLD}::test_of_a_row_that_repeats_in_a_page_the_newest_counts",), (34,),
+    ),
+    Bug(
+        "of rows that repeat a key the last counts, however old",
+        _CHANGES, "if rival is None or not _older(row.change, rival.change):", "if True:",
+        (f"{_OF_CHANGES}::test_of_rows_with_one_key_the_newest_wins_and_the_rest_is_superseded",), (29, 34),
+    ),
+    Bug(
+        "two events are taken for one when rows are hidden",
+        _STATEMENTS, "f\"WHERE {table.info['key'][0]} = %b AND _syncd_deleted_at IS NULL\"",
+        "f\"WHERE %b <> '' AND _syncd_deleted_at IS NULL\"",
+        (f"{_REMOVALS}::test_two_events_are_judged_apart",), (35,),
+    ),
+    Bug(
+        "a row is known by its id alone",
+        _STATEMENTS, "for name in table.info[\"key\"])\n\n\n@cache\ndef written_columns",
+        "for name in table.info[\"key\"][-1:])\n\n\n@cache\ndef written_columns",
+        ("tests/sync/test_equality.py::test_two_events_with_the_same_role_ids_keep_apart",), (35,),
+    ),
+    Bug(
+        "what a row names has to be there",
+        _CHANGES, "    await insert_missing_parents(tx, written)\n", "",
+        (f"{_OF_CHANGES}::test_what_a_row_names_is_a_stub_until_it_comes",), (41,),
+    ),
+    Bug(
+        "a stub overwrites a row",
+        _STATEMENTS, "f\"ON CONFLICT ({key_column(table)}) DO NOTHING\"",
+        "f\"ON CONFLICT ({key_column(table)}) DO UPDATE SET _syncd_is_stub = true\"",
+        (f"{_OF_CHANGES}::test_what_a_row_names_is_a_stub_until_it_comes",), (41,),
+    ),
+    Bug(
+        "where a location stands is no content of it",
+        _CHANGES, "[SCHEMA_VERSION, change.row, parts,",
+        "[SCHEMA_VERSION, {name: value for name, value in change.row.items() if name != \"venue_id\"}, parts,",
+        (f"{_WORLD}::test_a_location_moves_to_another_venue",), (42,),
+    ),
+    Bug(
+        "the position is saved before the rows",
+        _STREAM, "            async with run.database.begin(run.lease, run.run_id, stream.name) as tx:  # one page",
+        "            if page.resume_at is not None:\n"
+        "                async with run.database.begin(run.lease, run.run_id, stream.name) as tx:\n"
+        "                    await save_position(tx, page.resume_at)\n"
+        "            async with run.database.begin(run.lease, run.run_id, stream.name) as tx:  # one page",
+        (f"{_CUTS}::test_a_session_that_is_ended_at_any_statement",), (81, 83, 94),
+    ),
+    Bug(
+        "the rows are stored before their page",
+        _STREAM, "                await record_page(tx, walk, page, counts)\n",
+        "            async with run.database.begin(run.lease, run.run_id, stream.name) as tx:\n"
+        "                await record_page(tx, walk, page, counts)\n",
+        (f"{_CUTS}::test_a_session_that_is_ended_at_any_statement",), (81, 94),
+    ),
+    Bug(
+        "the certificate comes before the last page",
+        _STREAM, "            async with run.database.begin(run.lease, run.run_id, stream.name) as tx:  # one page",
+        "            if page.resume_at is None:\n"
+        "                async with run.database.begin(run.lease, run.run_id, stream.name) as tx:\n"
+        "                    result = await _close(tx, walk, page, stream, run)\n"
+        "                page = replace(page, resume_at=Start())\n"
+        "            async with run.database.begin(run.lease, run.run_id, stream.name) as tx:  # one page",
+        (f"{_CUTS}::test_a_session_that_is_ended_at_any_statement",), (81, 94),
+    ),
+    Bug(
+        "a call is written down twice",
+        _REQUESTS, "    ON CONFLICT (request_id) DO NOTHING\n", "",
+        (f"{_CUTS}::test_a_commit_whose_reply_is_lost",), (82,),
+    ),
+    Bug(
+        "what is personal is read by everybody",
+        "syncd/store/grants.py", ".info.get(\"personal\", False) is personal)", ".info is not None)",
+        ("tests/store/test_grants.py::test_a_bi_login_reads_no_personal_table",), (80,),
+    ),
+    Bug(
+        "a session that was ended is used again",
+        _DATABASE, "        check=AsyncConnectionPool.check_connection,\n", "",
+        (f"{_CUTS}::test_sessions_that_were_ended_while_nobody_used_them",
+         f"{_CUTS}::test_a_server_that_is_killed_in_mid_walk"), (81, 83),
+    ),
+    Bug(
+        "a control session that was ended is used again",
+        _DATABASE, "        pool_pre_ping=True,\n", "",
+        (f"{_CUTS}::test_sessions_that_were_ended_while_nobody_used_them",
+         f"{_CUTS}::test_a_server_that_is_killed_in_mid_walk"), (81, 83),
+    ),
+    Bug(
+        "rows are written in the order in which they came",
+        _CHANGES, "for row in sorted(rows, key=lambda row: row.key)", "for row in rows",
+        (f"{_OF_CHANGES}::test_two_pages_that_meet_in_the_middle_do_not_lock_each_other_out",), (84,),
+    ),
+    Bug(
+        "a list that is read again takes new numbers",
+        _PARTS, "        f\"WHERE NOT EXISTS (SELECT FROM {table} AS ours WHERE ours.{owner} = rows.{owner} \"\n"
+        "        f\"AND ours.{member} = rows.{member} AND ours.removed_at IS NULL)\"\n",
+        "        \"ON CONFLICT DO NOTHING\"\n",
+        (f"{_WORLD}::test_what_belongs_to_a_changed_row_and_stays_is_not_touched",), (89,),
+    ),
+)  # fmt: skip
