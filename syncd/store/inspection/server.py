@@ -12,9 +12,9 @@ from syncd.store.version import NEWEST, version_of
 
 
 def check_server(connection: Connection) -> list[Finding]:
-    """Its version, its encoding, and whether it takes writes."""
+    """Its version, and whether it takes writes; one whose encoding is no use does not get so far."""
     server = connection.execute(_SERVER).one()
-    return [_version(server), _encoding(server), _writes(server)]
+    return [_version(server), _writes(server)]
 
 
 def check_version(connection: Connection) -> Finding:
@@ -32,7 +32,7 @@ def check_version(connection: Connection) -> Finding:
 
 _SERVER = text("""
     SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS version,
-           current_setting('server_encoding') AS encoding, pg_is_in_recovery() AS is_standby,
+           pg_is_in_recovery() AS is_standby,
            current_setting('default_transaction_read_only')::bool AS is_read_only
 """)
 
@@ -46,15 +46,6 @@ def _version(server: Any) -> Finding:
             f"syncd needs PostgreSQL {OLDEST_MAJOR} or newer",
         )
     return Finding("database", "ok", f"PostgreSQL {server.version} answers")
-
-
-def _encoding(server: Any) -> Finding:
-    if server.encoding != "UTF8":
-        return Finding(
-            "database", "wrong", f"the database's encoding is {server.encoding}: not every name can be stored",
-            "make a database with ENCODING 'UTF8', and set database.url to it",
-        )  # fmt: skip
-    return Finding("database", "ok", "the database's encoding is UTF8")
 
 
 def _writes(server: Any) -> Finding:
