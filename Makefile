@@ -13,7 +13,7 @@ ARGS :=
 COMPILE := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --extra demo --extra web \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-.PHONY: help demo test prove faults bench contract tables lint lock clean
+.PHONY: help demo test prove faults simulate bench contract tables lint lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -30,6 +30,9 @@ prove: $(INSTALLED) ## the slow tests: for hours
 
 faults: $(INSTALLED) ## plant each known bug in a copy of the code: is it found?
 	@exec $(BIN)/python -m tests.planted $(ARGS)
+
+simulate: $(INSTALLED) ## the engine on virtual time: a fault at every turn, for each reading of the API
+	@exec $(BIN)/python -m tests.simulation $(ARGS)
 
 bench: $(INSTALLED) ## syncd beside a hand-written floor: rows per second, CPU, memory, WAL
 	@exec $(BIN)/python -m tests.bench $(ARGS)

@@ -1,0 +1,74 @@
+"""`python -m tests.simulation`: play thousands of histories and tell what the oracles say; or one of them again."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from syncd import logs
+from tests.simulation.batch import Tally, find, one, run
+from tests.simulation.bugs import BUGS
+
+ORACLES = (
+    "O1 no loss, O3 no stale overwrite, O4 no false delete, O5 position after rows, O6 fence, O9 liveness, O10 books"
+)
+SHOWN = 10
+# A bug that so many histories do not meet counts as missed.
+ENOUGH = 500
+
+
+def main() -> int:
+    """0: no oracle is violated; 1: some are, and the histories are named; 2: usage."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="where to begin (default: 0)")
+    parser.add_argument("--histories", type=int, default=20_000, metavar="N", help="how many (default: 20000)")
+    parser.add_argument("--replay", metavar="NAME", help="play one again, such as 3/limit/2/crash@120")
+    parser.add_argument("--recall", action="store_true", help="only plant each known bug of the engine")
+    asked = parser.parse_args()
+    logs.configure(level="critical")
+    if asked.replay:
+        return _replay(asked.replay)
+    violated = 0 if asked.recall else _batch(asked.seed, asked.histories)
+    return max(violated, _recall(asked.seed))
+
+
+def _replay(name: str) -> int:
+    try:
+        verdict = one(name)
+    except (ValueError, KeyError) as error:
+        print(f"{name!r} names no history: {error}", file=sys.stderr)
+        return 2
+    print(f"{name}: {verdict.turns} turns, {verdict.calls} calls, met {', '.join(sorted(verdict.fired)) or 'nothing'}")
+    print("\n".join(verdict.violations) or "no violation")
+    return 1 if verdict.violations else 0
+
+
+def _recall(seed: int) -> int:
+    found = 0
+    for bug in BUGS:
+        finding = find(bug.changes, seed, ENOUGH)
+        found += finding is not None
+        told = f"by number {finding[2]}, {finding[0]}: {finding[1]}" if finding else f"not by {ENOUGH} histories"
+        print(f"{'found' if finding else 'SURVIVED'}: {bug.name}; {told}", flush=True)
+    print(f"bugs found: {found} of {len(BUGS)}")
+    return 0 if found == len(BUGS) else 1
+
+
+def _batch(seed: int, count: int) -> int:
+    tally, began = Tally(), time.monotonic()
+    for name, verdict in run(seed, count):
+        tally.enter(name, verdict)
+        if tally.histories % 2_000 == 0:
+            print(f"{tally.histories:,} of {count:,} …", file=sys.stderr)
+    print(f"histories: {tally.histories:,}, with a crash: {tally.crashes:,}, seeds: {len(tally.seeds):,}")
+    print(f"met: {', '.join(f'{name} {number:,}' for name, number in tally.fired.most_common())}")
+    print(f"oracles: {ORACLES}")
+    print(f"violations: {len(tally.violations):,} of {tally.histories:,}, in {time.monotonic() - began:.0f} s")
+    for name, violations in list(tally.violations.items())[:SHOWN]:
+        print(f"  {name}: {violations[0]}\n    again: python -m tests.simulation --replay {name}")
+    return 1 if tally.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Bugs of the engine that the simulation must find, each a place of its source that is changed before it is linked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.simulation.linked import Change
+
+_STREAM, _INSTALLATION, _REMOVALS = (f"syncd/sync/{name}.py" for name in ("stream", "installation", "removals"))
+# In `remove_absent`; `foresee_removal` has a first half that looks alike.
+_SINCE = """\
+    since = await witnessed_since(tx, rules.witnesses)
+    absence = await read_absence(tx, stream.tables, installation.account, since)
+"""
+
+
+@dataclass(frozen=True)
+class EngineBug:
+    """What goes wrong, and where."""
+
+    name: str
+    changes: tuple[Change, ...]
+
+
+BUGS = (
+    EngineBug(
+        "the position is saved in a transaction before that of the rows",
+        ((_STREAM, "            async with run.database.begin(run.lease, run.run_id, stream.name) as tx:  # one page",
+          "            if page.resume_at is not None:\n"
+          "                async with run.database.begin(run.lease, run.run_id, stream.name) as tx:\n"
+          "                    await save_position(tx, page.resume_at)\n"
+          "            async with run.database.begin(run.lease, run.run_id, stream.name) as tx:  # one page"),),
+    ),
+    EngineBug(
+        "a certificate is given before the last page",
+        ((_STREAM, "                if page.resume_at is None:\n                    result = await _close",
+          "                if page.resume_at is None or walk.page_number == 1:\n"
+          "                    result = await _close"),),
+    ),
+    EngineBug(
+        "the last page is certified without its rows",
+        ((_STREAM, "    counts = await apply_changes(tx, page.changes, page.request_id)\n",
+          "    counts = await apply_changes(tx, page.changes if page.resume_at else (), page.request_id)\n"
+          "    counts += Counts(superseded=0 if page.resume_at else len(page.changes))\n"),),
+    ),
+    EngineBug(
+        "a row is lost on every page",
+        ((_STREAM, "    counts = await apply_changes(tx, page.changes, page.request_id)\n",
+          "    counts = await apply_changes(tx, page.changes[1:], page.request_id)\n"
+          "    counts += Counts(superseded=min(1, len(page.changes)))\n"),),
+    ),
+    EngineBug(
+        "a listing whose cursors are refused is begun anew for ever",
+        ((_INSTALLATION, "            if restarts > MAX_RESTARTS:\n                raise\n", ""),
+         (_INSTALLATION, "            if error.by_refresh and began_under_new_token:\n"
+          "                raise unwalkable(error) from error\n", "")),
+    ),
+    EngineBug(
+        "a walk that is begun anew keeps its refused cursor",
+        ((_INSTALLATION, "        await begin_walk(tx, Start(limit=error.limit), generation=walk.generation + 1)\n",
+          "        position = walk.position\n"
+          "        await begin_walk(tx, Start(limit=error.limit), generation=walk.generation + 1)\n"
+          "        await save_position(tx, position)\n"),
+         (_INSTALLATION, "open_walk, restarts_of_run\n", "open_walk, restarts_of_run, save_position\n")),
+    ),
+    EngineBug(
+        "a refused walk is not given up",
+        ((_INSTALLATION, "        await abandon_walk(tx, walk, str(error))\n", ""),),
+    ),
+    EngineBug(
+        "a row is hidden after one walk",
+        ((_REMOVALS, _SINCE, _SINCE.replace("rules.witnesses", "1")),),
+    ),
+    EngineBug(
+        "what is gone is never hidden",
+        ((_REMOVALS, "    return Decision(absence.stubs | due, frozenset())\n",
+          "    return Decision(absence.stubs, frozenset())\n"),),
+    ),
+    EngineBug(
+        "all that no walk has met lately is hidden, whenever it was written",
+        ((_REMOVALS, _SINCE, _SINCE.replace("await witnessed_since(tx, rules.witnesses)", "tx.now")),),
+    ),
+    EngineBug(
+        "a failed page ends the listing as if it were its last",
+        ((_STREAM, "                if page.resume_at is None:\n",
+          "                if len(page.changes) < (page.limit or 0):\n"),),
+    ),
+    EngineBug(
+        "a round that was cut off counts as certified",
+        ((_STREAM, "    async with run.database.begin(run.lease, run.run_id, stream.name) as tx:\n"
+          "        walk = await open_walk(",
+          "    async with run.database.begin(run.lease, run.run_id, stream.name) as tx:\n"
+          "        await end_stream(tx, StreamResult(stream.name, \"certified\"))\n"
+          "        walk = await open_walk("),),
+    ),
+)  # fmt: skip
