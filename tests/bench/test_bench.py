@@ -15,6 +15,7 @@ FIGURES = {
 }
 
 
+@pytest.mark.slow
 def test_each_figure_is_there(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["bench", "--participants", str(ROWS), "--repeat", "1", "--json"])
     assert main() == 0

@@ -26,6 +26,7 @@ def test_no_two_bugs_have_one_name() -> None:
     assert len({bug.name for bug in BUGS}) == len(BUGS)
 
 
+@pytest.mark.slow
 def test_a_test_that_notices_and_one_that_does_not() -> None:
     assert run_one(NOTICED).verdict is Verdict.FOUND
     harmless = Bug("nothing", NOTICED.path, NOTICED.old, NOTICED.old, NOTICED.tests)
