@@ -13,7 +13,7 @@ from tests.simulation.linked import link
 from tests.simulation.scenario import play
 
 # Each history of one seed's thousands; `make simulate` plays them all.
-EVERY = 97
+EVERY = 211
 
 
 @pytest.fixture(autouse=True)

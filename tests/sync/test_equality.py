@@ -64,6 +64,7 @@ async def write_counters(bench: Bench) -> dict[str, tuple[int, int, int]]:
     return {table: (inserted, updated, deleted) for table, inserted, updated, deleted in rows}
 
 
+@pytest.mark.slow
 async def test_the_comparison_sees_every_column(bench: Bench) -> None:
     """Change one value of each column, add and take away a row of each table: each time the comparison must say so."""
     await bench.sync()
