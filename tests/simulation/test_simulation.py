@@ -6,7 +6,6 @@ from itertools import islice
 
 import pytest
 
-from syncd import logs
 from tests.simulation.batch import READINGS, History, find, histories, one
 from tests.simulation.bugs import BUGS, EngineBug
 from tests.simulation.linked import link
@@ -14,11 +13,6 @@ from tests.simulation.scenario import play
 
 # Each history of one seed's thousands; `make simulate` plays them all.
 EVERY = 211
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> None:
-    logs.configure(level="critical")
 
 
 def test_no_oracle_is_violated_wherever_a_fault_strikes() -> None:

@@ -79,7 +79,7 @@ async def test_no_transaction_waits_for_the_api(open_bench: OpenBench, endpoint:
     bench.execute("UPDATE syncd.installations SET cursor_survives_refresh = false")
     bench.execute("UPDATE syncd.walks SET ended_at = started_at + interval '40 minutes'")
     bench.execute("UPDATE syncd.credentials SET access_expires_at = now() + interval '30 minutes'")
-    bench.sandbox.faults.add({"endpoint": endpoint, "nth": nth, "times": 1, "delay_s": 3600})
+    bench.sandbox.faults.add({"endpoint": endpoint, "nth": nth, "times": 1, "delay_s": 4 * LONG_S})
     before = bench.mark()
     waiting = asyncio.create_task(bench.sync())
     while len([call for call in bench.sandbox.log(before) if call["endpoint"] == endpoint]) < nth:
