@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
@@ -118,10 +120,25 @@ async def test_sessions_that_were_ended_while_nobody_used_them(bench: Bench) -> 
     assert (await bench.sync()).exit_code == 0
 
 
+@asynccontextmanager
+async def held_up(bench: Bench) -> AsyncIterator[None]:
+    """The next page's transaction stands at a table that another session keeps to itself."""
+    keeper = await psycopg.AsyncConnection.connect(bench.url)
+    await keeper.execute("LOCK TABLE syncd.walk_pages IN ACCESS EXCLUSIVE MODE")
+    async with asyncio.timeout(20):
+        while not bench.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
+            await asyncio.sleep(0.005)
+    yield
+    await keeper.close()
+
+
 @pytest.mark.fault(83)
 @pytest.mark.parametrize("ending", [signal.SIGQUIT, signal.SIGKILL])
 async def test_a_server_that_is_killed_in_mid_walk(ending: signal.Signals) -> None:
-    """Commits that it had not written to disk yet are gone: rows and position together."""
+    """Commits that it had not written to disk yet are gone: rows and position together.
+
+    It dies within a page's transaction: between two of them a round would merely wait until the server is back.
+    """
     with homes_folder() as folder:
         server = embedded.start(folder / "home", options=FAST)
         prepare_template(server.url)
@@ -133,7 +150,8 @@ async def test_a_server_that_is_killed_in_mid_walk(ending: signal.Signals) -> No
                 syncing = asyncio.create_task(bench.sync())
                 while len(bench.calls(PARTICIPANTS)) < page:
                     await asyncio.sleep(0.005)
-                os.kill(server.pid, ending)
+                async with held_up(bench):
+                    os.kill(server.pid, ending)
                 server = await asyncio.to_thread(embedded.start, folder / "home", options=FAST)
                 assert server.was_started
                 with pytest.raises(DatabaseError):
