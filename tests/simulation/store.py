@@ -21,7 +21,7 @@ from syncd.model import Change, Counts, Installation, Lease, Page, RequestRecord
 from syncd.store import changes as real
 from syncd.store.changes import Known, key_hash, key_hashes
 from syncd.store.leases import Claim, Holder
-from syncd.store.removals import Absence, Pending, Ref
+from syncd.store.removals import Absence, Pending, Ref, end_hold, held_since, reject_held
 from syncd.store.requests import PendingRequests
 from syncd.store.runs import HELD_EXIT_CODE, RESUMABLE_FOR_S, OpenRun, StreamResult
 from syncd.store.walks import Walk, split
@@ -39,6 +39,9 @@ __all__ = [
     "PendingRequests",
     "Ref",
     "StreamResult",
+    "end_hold",
+    "held_since",
+    "reject_held",
 ]
 
 ACT_S = 0.001
@@ -564,18 +567,3 @@ async def hide(tx: Transaction, tables: Iterable[Table], refs: Iterable[Ref]) ->
     for ref in refs:
         rows[ref.key] = Row(Known(None, rows[ref.key].known.version, is_stub=False), tx.now, is_hidden=True)
     tx.data = replace(tx.data, rows=rows)
-
-
-async def held_since(tx: Transaction) -> datetime | None:
-    """Nobody accepts anything here."""
-    raise NotImplementedError
-
-
-async def reject_held(tx: Transaction) -> int:
-    """Nobody rejects anything here."""
-    raise NotImplementedError
-
-
-async def end_hold(tx: Transaction) -> None:
-    """Nobody decides here."""
-    raise NotImplementedError
