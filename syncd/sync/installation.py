@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from uuid import UUID
 
@@ -81,22 +81,14 @@ async def try_stream(
 
 
 async def _with_restarts(stream: Stream, api: AccountApi, run: Run) -> StreamResult:
-    """Walk the stream; a walk whose cursor the server refuses begins anew, at the page size that the server bears.
-
-    A walk that began under a new access token and lost its cursor to the next one would lose it again: then the
-    listing takes longer than one token lives (contracts/revento.md G3).
-    """
-    began_under_new_token = False
+    """Walk the stream; a walk whose cursor the server refuses begins anew, at the page size that the server bears."""
+    rule = RestartRule()
     while True:
         try:
             return await sync_stream(stream, api, run)
         except CursorRefused as error:
             restarts = await _begin_anew(stream, run, error)
-            if error.by_refresh and began_under_new_token:
-                raise unwalkable(error) from error
-            if restarts > MAX_RESTARTS:
-                raise
-            began_under_new_token = error.by_refresh
+            rule.require_hope(error, restarts)
             log.warning("walk_restarted", reason=str(error), restart=restarts)
 
 
@@ -111,8 +103,26 @@ async def _begin_anew(stream: Stream, run: Run, error: CursorRefused) -> int:
         return await restarts_of_run(tx)
 
 
-def unwalkable(error: CursorRefused) -> CursorRefused:
-    """The refusal of a cursor, as that of a listing which no walk comes to the end of."""
+@dataclass(slots=True)
+class RestartRule:
+    """Whether a walk whose cursor was refused is begun anew: of one stream in one round.
+
+    A walk that began under a new access token and lost its cursor to the next one would lose it again: then the
+    listing takes longer than one token lives (contracts/revento.md G3).
+    """
+
+    _began_under_new_token: bool = False
+
+    def require_hope(self, error: CursorRefused, restarts: int) -> None:
+        """Raises CursorRefused where one more walk, the one after so many restarts, would be no help."""
+        if error.by_refresh and self._began_under_new_token:
+            raise _unwalkable(error) from error
+        if restarts > MAX_RESTARTS:
+            raise error
+        self._began_under_new_token = error.by_refresh
+
+
+def _unwalkable(error: CursorRefused) -> CursorRefused:
     return CursorRefused(
         "the listing takes longer than one access token lives, and a cursor does not outlive its token",
         status=error.status,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from itertools import count
 from typing import TypeVar
 from uuid import uuid4
 
@@ -17,7 +18,7 @@ from syncd.store.installations import find_installation
 from syncd.store.leases import kept
 from syncd.store.requests import PendingRequests, store_requests
 from syncd.store.walks import last_walk_s, load_position
-from syncd.sync.installation import MAX_RESTARTS, unwalkable
+from syncd.sync.installation import RestartRule
 from syncd.sync.round import Connect, Order, Watch, require_drivable, take_lease
 from syncd.sync.run import AccountApi, Run
 from syncd.sync.stream import one_ahead
@@ -59,20 +60,16 @@ async def from_the_first_page(run: Run, stream: Stream, api: AccountApi, walk: C
     async with run.database.begin_read(run.lease, stream.name) as tx:
         start = Start(limit=(await load_position(tx)).limit)
         takes_s = await last_walk_s(tx)
-    restarts, began_under_new_token = 0, False
-    while True:
+    rule = RestartRule()
+    for restarts in count(1):
         if run.installation.cursor_survives_refresh is False:
             await api.renew_unless_it_lasts(takes_s)
         try:
             return await walk(start)
         except CursorRefused as error:
-            restarts += 1
-            if error.by_refresh and began_under_new_token:
-                raise unwalkable(error) from error
-            if restarts > MAX_RESTARTS:
-                raise
-            began_under_new_token = error.by_refresh
+            rule.require_hope(error, restarts)
             start = Start(limit=error.limit)
+    raise AssertionError("count() does not end")
 
 
 async def looked_up(

@@ -29,8 +29,9 @@ async def sync_stream(stream: Stream, api: AccountApi, run: Run) -> StreamResult
     """
     async with run.database.begin(run.lease, run.run_id, stream.name) as tx:
         walk = await open_walk(tx, grant=str(run.installation.grant_id))
-        takes_s = await last_walk_s(tx)
-    if walk.page_number == 0 and run.installation.cursor_survives_refresh is False:
+        dies_with_token = walk.page_number == 0 and run.installation.cursor_survives_refresh is False
+        takes_s = await last_walk_s(tx) if dies_with_token else 0.0
+    if dies_with_token:
         await api.renew_unless_it_lasts(takes_s)
     result = StreamResult(stream.name, "incomplete", "the listing ended before its last page")
     async with aclosing(one_ahead(stream.walk(api, run.installation, walk.position, run.page_size))) as pages:

@@ -51,9 +51,7 @@ BUGS = (
     ),
     EngineBug(
         "a listing whose cursors are refused is begun anew for ever",
-        ((_INSTALLATION, "            if restarts > MAX_RESTARTS:\n                raise\n", ""),
-         (_INSTALLATION, "            if error.by_refresh and began_under_new_token:\n"
-          "                raise unwalkable(error) from error\n", "")),
+        ((_INSTALLATION, "            rule.require_hope(error, restarts)\n", ""),),
     ),
     EngineBug(
         "a walk that is begun anew keeps its refused cursor",

@@ -106,7 +106,8 @@ _OF_DRY_RUNS = (
     ),
     Bug(
         "who only looks walks a listing in vain that outlives each token",
-        _LOOK, "if error.by_refresh and began_under_new_token:", "if False:", _FORETELLS,
+        _LOOK, "            rule.require_hope(error, restarts)\n",
+        "            RestartRule().require_hope(error, restarts)\n", _FORETELLS,
     ),
     Bug(
         "a dry run inserts a repeated row twice",

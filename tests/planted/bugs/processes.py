@@ -36,10 +36,8 @@ BUGS = (
     ),
     Bug(
         "a token is renewed within a transaction",
-        _STREAM, "    if walk.page_number == 0 and run.installation.cursor_survives_refresh is False:\n"
-        "        await api.renew_unless_it_lasts(takes_s)\n",
-        "        if walk.page_number == 0 and run.installation.cursor_survives_refresh is False:\n"
-        "            await api.renew_unless_it_lasts(takes_s)\n",
+        _STREAM, "    if dies_with_token:\n        await api.renew_unless_it_lasts(takes_s)\n",
+        "        if dies_with_token:\n            await api.renew_unless_it_lasts(takes_s)\n",
         (f"{_SESSIONS}::test_no_transaction_waits_for_the_api",), (87,),
     ),
     Bug(
