@@ -15,7 +15,7 @@ from uuid import UUID
 
 import msgspec
 
-from syncd.errors import SyncdError
+from syncd.errors import DatabaseError, SyncdError
 from syncd.model import Installation
 from syncd.sources.revento import SOURCE
 from syncd.store.changes import by_table
@@ -115,6 +115,7 @@ class _Play:
             self.first.kill()
         if turn == self.plan.pause_at and self.first is not None:
             self.verdict.fired.add("pause")
+            self.cuts += 1  # the round is taken over while it lasts
             process = self.first
             process.pause()
             self.loop.call_later(3 * self.model.lease_s, process.resume)
@@ -163,7 +164,7 @@ class _Play:
             )
         except SyncdError as error:
             self.verdict.fired.add(type(error).__name__)
-            self.cuts += 1
+            self.cuts += isinstance(error, DatabaseError)
             await asyncio.sleep(1.0)
             return None
 
