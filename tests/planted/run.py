@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from enum import Enum
@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.planted.bug import ROOT, Bug
+from tests.planted.warm import run_pytest
 
 COPIED = ("syncd", "migrations", "tests", "config", "docs", "pyproject.toml", "README.md", "Makefile", "deploy")
 # A bug may make a test wait for ever.
 PATIENCE_S = 120.0
 # pytest's own: all passed, some failed.
 _PASSED, _FAILED = 0, 1
+_OPTIONS = ("-x", "-q", "--no-header", "-p", "no:cacheprovider", "-m", "")
 
 
 class Verdict(Enum):
@@ -52,20 +54,27 @@ def run_one(bug: Bug, *, database_url: str | None = None) -> Outcome:
     planted = bug.applied()
     with _copy() as folder:
         (folder / bug.path).write_text(planted)
+        said = folder / "said"
         try:
-            code, said = _pytest(folder, bug.tests, database_url)
-        except subprocess.TimeoutExpired:
+            code = run_pytest(
+                folder, [*_OPTIONS, *bug.tests], _environment(folder, database_url), said=said, timeout_s=PATIENCE_S
+            )
+        except TimeoutError:
             return Outcome(bug, Verdict.FOUND, f"its tests did not end within {PATIENCE_S:g} s")
-    verdict = {_PASSED: Verdict.SURVIVED, _FAILED: Verdict.FOUND}.get(code, Verdict.BROKEN)
-    return Outcome(bug, verdict, said)
+        verdict = {_PASSED: Verdict.SURVIVED, _FAILED: Verdict.FOUND}.get(code, Verdict.BROKEN)
+        return Outcome(bug, verdict, _end_of(said.read_text(errors="replace")))
 
 
 def run_unharmed(bugs: Iterable[Bug], *, workers: int, database_url: str) -> tuple[bool, str]:
     """Whether the same tests pass without any bug, and the end of pytest's output: else a failure says nothing."""
     tests = dict.fromkeys(test for bug in bugs for test in bug.tests)
     with _copy() as folder:
-        code, said = _pytest(folder, tuple(tests), database_url, f"-n{workers}", timeout_s=None)
-    return code == _PASSED, said
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *_OPTIONS, f"-n{workers}", *tests],
+            cwd=folder, env={**os.environ, **_environment(folder, database_url)}, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+    return done.returncode == _PASSED, _end_of(done.stdout)
 
 
 @contextmanager
@@ -75,32 +84,17 @@ def _copy() -> Iterator[Path]:
         folder.chmod(0o711)  # an ordinary account may have to read it
         for each in COPIED:
             if (ROOT / each).is_dir():
-                shutil.copytree(ROOT / each, folder / each, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(ROOT / each, folder / each)
             else:
                 shutil.copy2(ROOT / each, folder / each)
         yield folder
 
 
-def _pytest(
-    folder: Path,
-    tests: Sequence[str],
-    database_url: str | None,
-    *options: str,
-    timeout_s: float | None = PATIENCE_S,
-) -> tuple[int, str]:
+def _environment(folder: Path, database_url: str | None) -> dict[str, str]:
     # The copy goes before the installed package, in processes that the tests start too.
-    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    if database_url is not None:
-        environment["SYNCD_TEST_DATABASE_URL"] = database_url
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *options]
-    process = subprocess.Popen(
-        [*command, "-m", "", *tests],
-        cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    try:
-        out, _ = process.communicate(timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        process.terminate()  # pytest ends its servers
-        process.communicate()
-        raise
-    return process.returncode, "\n".join(out.splitlines()[-30:])
+    environment = {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    return environment | ({} if database_url is None else {"SYNCD_TEST_DATABASE_URL": database_url})
+
+
+def _end_of(output: str) -> str:
+    return "\n".join(output.splitlines()[-30:])
