@@ -162,6 +162,7 @@ class Counts:
     superseded: int = 0
     rejected: int = 0
     quarantined_values: int = 0
+    reverted: int = 0  # those of the updated rows that went back to an older version
 
     @property
     def seen(self) -> int:
@@ -244,8 +245,7 @@ class Budget(Protocol):
 
 
 class AccessTokens(Protocol):
-    """What goes into the Authorization header behind its scheme: the access token of one installation, renewed when
-    needed, or the integration's own credentials."""
+    """What authorizes calls: the access token of one installation, or the integration's own credentials."""
 
     async def current(self, life_s: float = 0.0) -> str:
         """A token that is good for at least the next few minutes, or for `life_s` where a new one lives so long.

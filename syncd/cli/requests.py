@@ -133,7 +133,7 @@ def text(trace: RequestTrace) -> list[Part]:
 
 
 def _page(page: PageReport) -> list[tuple[str, str]]:
-    books = ("inserted", "updated", "unchanged", "superseded", "rejected", "quarantined_values")
+    books = ("inserted", "updated", "unchanged", "superseded", "rejected", "quarantined_values", "reverted")
     numbers = [(getattr(page, name), name.replace("_", " ")) for name in books]
     said = ", ".join(f"{number} {name}" for number, name in numbers if number)
     return [

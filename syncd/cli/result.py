@@ -125,6 +125,7 @@ def _stream(result: StreamResult) -> dict[str, Any]:
         "seen": counts.seen,
         "inserted": counts.inserted,
         "updated": counts.updated,
+        "reverted": counts.reverted,
         "unchanged": counts.unchanged,
         "superseded": counts.superseded,
         "removed": result.removed,

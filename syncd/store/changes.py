@@ -19,6 +19,7 @@ from sqlalchemy import Table
 
 from syncd.model import Change, Counts
 from syncd.store.database import Transaction
+from syncd.store.older_versions import forget_older, remember_older
 from syncd.store.parts import apply_parts
 from syncd.store.statements import arrays, key_of, read_known, upsert_entities, written_columns
 from syncd.store.stubs import insert_missing_parents
@@ -28,21 +29,27 @@ SCHEMA_VERSION = 1
 
 
 class Verdict(Enum):
-    """What becomes of one served row."""
+    """What becomes of one served row. To revert is to update to a version that is older than ours."""
 
     INSERT = "inserted"
     UPDATE = "updated"
+    REVERT = "reverted"
     UNCHANGED = "unchanged"
     SUPERSEDED = "superseded"
 
 
+_WRITTEN = (Verdict.INSERT, Verdict.UPDATE, Verdict.REVERT)
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the table holds of an entity."""
+    """What the table holds of an entity, and the hash of an older version that a walk met since."""
 
     content_hash: bytes | None
     version: datetime | None
     is_stub: bool
+    older_hash: bytes | None = None
+    is_older_certified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +68,28 @@ def judge(known: Known | None, row: Keyed) -> Verdict:
     if known.content_hash == row.content_hash:
         return Verdict.UNCHANGED
     if known.version and row.change.version and row.change.version < known.version:
-        return Verdict.SUPERSEDED
+        is_met_again = known.is_older_certified and known.older_hash == row.content_hash
+        return Verdict.REVERT if is_met_again else Verdict.SUPERSEDED
     return Verdict.UPDATE
 
 
-async def apply_changes(tx: Transaction, changes: Iterable[Change], request_id: UUID) -> Counts:
+async def apply_changes(
+    tx: Transaction, changes: Iterable[Change], request_id: UUID, walk_id: UUID | None = None
+) -> Counts:
     """Write the entities of one page inside the given transaction, and say what became of each.
 
-    `request_id` is the call that brought those which name none.
+    `request_id` is the call that brought those which name none. What only `walk_id` meets can be remembered as older.
     """
     total = Counts()
     written: list[Change] = []
     for table, served in by_table(changes):
-        verdicts = _judge_all(served, await _read_known(tx, table, served))
-        changed = [row for row, verdict in verdicts if verdict in (Verdict.INSERT, Verdict.UPDATE)]
+        known = await _read_known(tx, table, served)
+        verdicts = _judge_all(served, known)
+        changed = [row for row, verdict in verdicts if verdict in _WRITTEN]
         for brought_by, rows in _by_request(changed, request_id):
             await _write(tx, table, rows, brought_by)
+        if walk_id is not None:
+            await _keep_older(tx, table, walk_id, verdicts, known)
         written += [row.change for row in changed]
         total += _count(verdict for _, verdict in verdicts)
     await insert_missing_parents(tx, written)
@@ -92,7 +105,7 @@ async def foresee_changes(tx: Transaction, changes: Iterable[Change], foreseen: 
     for table, served in by_table(changes):
         before = {row.key: foreseen[table.name, row.key] for row in served if (table.name, row.key) in foreseen}
         verdicts = _judge_all(served, {**await _read_known(tx, table, served), **before})
-        changed = [row for row, verdict in verdicts if verdict in (Verdict.INSERT, Verdict.UPDATE)]
+        changed = [row for row, verdict in verdicts if verdict in _WRITTEN]
         foreseen |= {(table.name, row.key): _as_stored(row) for row in changed}
         total += _count(verdict for _, verdict in verdicts)
     return total
@@ -140,8 +153,20 @@ def _older(change: Change, than: Change) -> bool:
     return bool(change.version and than.version and change.version < than.version)
 
 
+async def _keep_older(
+    tx: Transaction, table: Table, walk_id: UUID, verdicts: list[tuple[Keyed, Verdict]], known: Mapping[str, Known]
+) -> None:
+    """Remember which versions were older than ours; forget those of rows that were met as they are stored now."""
+    met = {row.key for row, verdict in verdicts if verdict is not Verdict.SUPERSEDED}
+    older = {row.key: row for row, verdict in verdicts if verdict is Verdict.SUPERSEDED and row.key not in met}
+    await remember_older(
+        tx, table, walk_id, [(key, row.content_hash, key_hash(table, key)) for key, row in older.items()]
+    )
+    await forget_older(tx, table, [key for key in met if key in known and known[key].older_hash])
+
+
 async def _read_known(tx: Transaction, table: Table, rows: list[Keyed]) -> Mapping[str, Known]:
-    await tx.cursor.execute(read_known(table), [[row.key for row in rows]])
+    await tx.cursor.execute(read_known(table), [*tx.stream, [row.key for row in rows]])
     return {key: Known(*rest) for key, *rest in await tx.cursor.fetchall()}
 
 
@@ -184,6 +209,7 @@ def _count(verdicts: Iterable[Verdict]) -> Counts:
     tally = dict.fromkeys((verdict.value for verdict in Verdict), 0)
     for verdict in verdicts:
         tally[verdict.value] += 1
+    tally["updated"] += tally["reverted"]
     return Counts(**tally)
 
 

@@ -26,9 +26,16 @@ def uuid_column(name: str, comment: str, *, null: bool = True, key: bool = False
     return Column(name, UUID(as_uuid=True), primary_key=key, nullable=null and not key, comment=comment)
 
 
-def owner_column(name: str, target: str, comment: str) -> Column[object]:
-    """The first part of a key; the row goes with what it names."""
-    return Column(name, UUID(as_uuid=True), ForeignKey(target, ondelete="CASCADE"), primary_key=True, comment=comment)
+def owner_column(name: str, target: str, comment: str, *, key: bool = True) -> Column[object]:
+    """The first part of a key, unless told; the row goes with what it names."""
+    return Column(
+        name,
+        UUID(as_uuid=True),
+        ForeignKey(target, ondelete="CASCADE"),
+        primary_key=key,
+        nullable=False,
+        comment=comment,
+    )
 
 
 def installation_column(*, key: bool = False) -> Column[str]:
@@ -49,7 +56,7 @@ def stream_column(*, key: bool = False) -> Column[str]:
 
 
 def counts_columns() -> list[Column[int]]:
-    """The books: `seen` is always the sum of the other five."""
+    """The books: `seen` is always the sum of the five behind it."""
     return [
         count_column("seen", "Rows that the API served"),
         count_column("inserted", "Rows that were new"),
@@ -58,6 +65,7 @@ def counts_columns() -> list[Column[int]]:
         count_column("superseded", "Rows that were older than ours, or repeated within one page"),
         count_column("rejected", "Rows that could not be stored at all"),
         count_column("quarantined_values", "Values newly left out of their rows, counted apart"),
+        count_column("reverted", "Those of the updated rows that went back to an older version, as two walks met it"),
     ]
 
 

@@ -30,6 +30,7 @@ class RunStreamReport:
     superseded: int
     rejected: int
     quarantined_values: int
+    reverted: int
     removed: int
     request_id: UUID | None
     error_code: str | None
@@ -126,7 +127,7 @@ _RUNS = text(f"""
 _RUN = text(f"{RUN} WHERE run_id = :run_id")
 _STREAMS = text("""
     SELECT stream, status, reason, pages, requests, seen, inserted, updated, unchanged, superseded, rejected,
-           quarantined_values, removed, request_id, error_code, ended_at
+           quarantined_values, reverted, removed, request_id, error_code, ended_at
     FROM syncd.run_streams WHERE run_id = :run_id ORDER BY ended_at
 """)
 _WALKS = text("""

@@ -106,7 +106,7 @@ _BEGIN = text("""
 """)
 _CERTIFIED = text("""
     SELECT stream, status, reason, pages, requests, inserted, updated, unchanged, superseded, rejected,
-           quarantined_values, removed, request_id, error_code
+           quarantined_values, reverted, removed, request_id, error_code
     FROM syncd.run_streams
     WHERE run_id = :run_id AND status IN ('certified', 'held')
       AND ended_at > clock_timestamp() - make_interval(secs => :resumable_for_s)
@@ -122,7 +122,7 @@ async def stream_results(database: Database, run_id: UUID) -> list[StreamResult]
 
 _RESULTS = text("""
     SELECT stream, status, reason, pages, requests, inserted, updated, unchanged, superseded, rejected,
-           quarantined_values, removed, request_id, error_code
+           quarantined_values, reverted, removed, request_id, error_code
     FROM syncd.run_streams WHERE run_id = :run_id ORDER BY ended_at
 """)
 
@@ -169,21 +169,22 @@ async def note_failure(database: Database, lease: Lease, run_id: UUID, streams: 
 
 _END_STREAM = """
     INSERT INTO syncd.run_streams (run_id, stream, status, reason, pages, requests, seen, inserted, updated, unchanged,
-        superseded, rejected, quarantined_values, removed, request_id, error_code, ended_at)
+        superseded, rejected, quarantined_values, reverted, removed, request_id, error_code, ended_at)
     SELECT %(run_id)s, %(stream)s, %(status)s, %(reason)s, count(page.walk_id), %(requests)s,
         coalesce(sum(seen), 0), coalesce(sum(inserted), 0), coalesce(sum(updated), 0), coalesce(sum(unchanged), 0),
         coalesce(sum(superseded), 0), coalesce(sum(page.rejected), 0), coalesce(sum(quarantined_values), 0),
-        %(removed)s,
+        coalesce(sum(reverted), 0), %(removed)s,
         coalesce(%(request_id)s, (array_agg(request_id ORDER BY committed_at DESC))[1]), %(error_code)s, %(now)s
     FROM syncd.walk_pages AS page JOIN syncd.walks AS walk USING (walk_id)
     WHERE page.run_id = %(run_id)s AND walk.installation = %(installation)s AND walk.stream = %(stream)s
     ON CONFLICT (run_id, stream) DO UPDATE SET (status, reason, pages, requests, seen, inserted, updated, unchanged,
-        superseded, rejected, quarantined_values, removed, request_id, error_code, ended_at)
+        superseded, rejected, quarantined_values, reverted, removed, request_id, error_code, ended_at)
         = ROW(EXCLUDED.status, EXCLUDED.reason, EXCLUDED.pages, run_streams.requests + EXCLUDED.requests, EXCLUDED.seen,
         EXCLUDED.inserted, EXCLUDED.updated, EXCLUDED.unchanged, EXCLUDED.superseded, EXCLUDED.rejected,
-        EXCLUDED.quarantined_values, EXCLUDED.removed, EXCLUDED.request_id, EXCLUDED.error_code, EXCLUDED.ended_at)
+        EXCLUDED.quarantined_values, EXCLUDED.reverted, EXCLUDED.removed, EXCLUDED.request_id, EXCLUDED.error_code,
+        EXCLUDED.ended_at)
     RETURNING stream, status, reason, pages, requests, inserted, updated, unchanged, superseded, rejected,
-        quarantined_values, removed, request_id, error_code
+        quarantined_values, reverted, removed, request_id, error_code
 """
 
 

@@ -41,7 +41,8 @@ def written_columns(table: Table) -> tuple[Column[Any], ...]:
 
 @cache
 def read_known(table: Table) -> str:
-    """Key, hash, version and stub mark of the entities whose keys are given.
+    """Key, hash, version and stub mark of entities, the hash of an older version that a walk met, and whether that
+    walk was certified. Parameters: installation, stream, keys.
 
     A hidden one has neither hash nor version: whatever the API lists again shows again, though it be the same, or
     older; its personal data are gone, so there is nothing newer to keep.
@@ -49,7 +50,11 @@ def read_known(table: Table) -> str:
     version = "updated_at" if "updated_at" in table.columns else "NULL::timestamptz"
     return (
         f"SELECT {key_column(table)}, CASE WHEN _syncd_deleted_at IS NULL THEN _syncd_hash END, "
-        f"CASE WHEN _syncd_deleted_at IS NULL THEN {version} END, _syncd_is_stub FROM {table} "
+        f"CASE WHEN _syncd_deleted_at IS NULL THEN {version} END, _syncd_is_stub, "
+        "older.content_hash, coalesce(walk.outcome = 'certified', false) "
+        f"FROM {table} LEFT JOIN syncd.older_versions AS older ON older.installation = %b AND older.stream = %b "
+        f"AND older.entity = '{table.name}' AND older.entity_key = {key_column(table)} "
+        "LEFT JOIN syncd.walks AS walk ON walk.walk_id = older.walk_id "
         f"WHERE {key_column(table)} = ANY(%b::text[])"
     )
 

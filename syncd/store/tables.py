@@ -271,6 +271,18 @@ quarantined_values = Table(
     info={"personal": True},
 )
 
+older_versions = Table(
+    "older_versions",
+    metadata,
+    installation_column(key=True),
+    stream_column(key=True),
+    text_column("entity", "Table of the row", key=True),
+    Column("entity_key", Text(collation="C"), primary_key=True, comment="Key of the row"),
+    Column("content_hash", LargeBinary, nullable=False, comment="Hash of the older version"),
+    owner_column("walk_id", "syncd.walks.walk_id", "The walk that met it last", key=False),
+    comment="Versions older than ours, as walks met them; one that a second walk meets again is accepted",
+)
+
 pending_removals = Table(
     "pending_removals",
     metadata,

@@ -50,6 +50,7 @@ class PageReport:
     superseded: int
     rejected: int
     quarantined_values: int
+    reverted: int
     committed_at: datetime
 
 
@@ -120,6 +121,6 @@ _REQUEST = text(f"""
 _RUN_OF = text(f"{RUN} WHERE run_id = :run_id")
 _PAGE = text("""
     SELECT stream, walk_id, generation, outcome, page_number, seen, inserted, updated, unchanged, superseded,
-           page.rejected, quarantined_values, committed_at
+           page.rejected, quarantined_values, reverted, committed_at
     FROM syncd.walk_pages AS page JOIN syncd.walks AS walk USING (walk_id) WHERE page.request_id = :request_id
 """)

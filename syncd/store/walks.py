@@ -132,8 +132,8 @@ async def record_page(tx: Transaction, walk: Walk, page: Page, counts: Counts) -
     """Enter the page into the ledger. The database refuses books that do not balance."""
     await tx.cursor.execute(
         """INSERT INTO syncd.walk_pages (walk_id, page_number, request_id, run_id, seen, inserted, updated, unchanged,
-               superseded, rejected, quarantined_values, page_limit, key_hashes, committed_at)
-           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+               superseded, rejected, quarantined_values, reverted, page_limit, key_hashes, committed_at)
+           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
         [
             walk.walk_id,
             walk.page_number + 1,
@@ -146,6 +146,7 @@ async def record_page(tx: Transaction, walk: Walk, page: Page, counts: Counts) -
             counts.superseded,
             counts.rejected,
             counts.quarantined_values,
+            counts.reverted,
             page.limit,
             key_hashes(page.changes),
             tx.now,

@@ -38,7 +38,7 @@ async def sync_stream(stream: Stream, api: AccountApi, run: Run) -> StreamResult
         async for page in pages:
             requests = run.requests.pending()
             async with run.database.begin(run.lease, run.run_id, stream.name) as tx:  # one page, one transaction
-                counts = await _apply_page(tx, page)
+                counts = await _apply_page(tx, walk, page)
                 await record_page(tx, walk, page, counts)
                 await note_readings(tx, page.readings)
                 await write_requests(tx.cursor, run.installation.name, run.run_id, requests)
@@ -53,9 +53,9 @@ async def sync_stream(stream: Stream, api: AccountApi, run: Run) -> StreamResult
     return result
 
 
-async def _apply_page(tx: Transaction, page: Page) -> Counts:
+async def _apply_page(tx: Transaction, walk: Walk, page: Page) -> Counts:
     await apply_changes(tx, page.shared, page.request_id)
-    counts = await apply_changes(tx, page.changes, page.request_id)
+    counts = await apply_changes(tx, page.changes, page.request_id, walk.walk_id)
     newly_kept = await quarantine(tx, page)
     return counts + Counts(rejected=len(page.rejected), quarantined_values=newly_kept)
 

@@ -14,8 +14,8 @@ from tests.cli.conftest import Remote, Syncd, add
 Query = Callable[..., list[tuple[Any, ...]]]
 
 STREAM_KEYS = {
-    "installation", "stream", "status", "reason", "pages", "requests", "seen", "inserted", "updated", "unchanged",
-    "superseded", "removed", "rejected", "quarantined_values", "request_id", "error_code",
+    "installation", "stream", "status", "reason", "pages", "requests", "seen", "inserted", "updated", "reverted",
+    "unchanged", "superseded", "removed", "rejected", "quarantined_values", "request_id", "error_code",
 }  # fmt: skip
 
 

@@ -39,14 +39,15 @@ BUGS = (
     ),
     EngineBug(
         "the last page is certified without its rows",
-        ((_STREAM, "    counts = await apply_changes(tx, page.changes, page.request_id)\n",
-          "    counts = await apply_changes(tx, page.changes if page.resume_at else (), page.request_id)\n"
+        ((_STREAM, "    counts = await apply_changes(tx, page.changes, page.request_id, walk.walk_id)\n",
+          "    shown = page.changes if page.resume_at else ()\n"
+          "    counts = await apply_changes(tx, shown, page.request_id, walk.walk_id)\n"
           "    counts += Counts(superseded=0 if page.resume_at else len(page.changes))\n"),),
     ),
     EngineBug(
         "a row is lost on every page",
-        ((_STREAM, "    counts = await apply_changes(tx, page.changes, page.request_id)\n",
-          "    counts = await apply_changes(tx, page.changes[1:], page.request_id)\n"
+        ((_STREAM, "    counts = await apply_changes(tx, page.changes, page.request_id, walk.walk_id)\n",
+          "    counts = await apply_changes(tx, page.changes[1:], page.request_id, walk.walk_id)\n"
           "    counts += Counts(superseded=min(1, len(page.changes)))\n"),),
     ),
     EngineBug(

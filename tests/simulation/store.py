@@ -477,7 +477,9 @@ def _put_walk(tx: Transaction, row: WalkRow) -> None:
 # --- rows -----------------------------------------------------------------------------------------------------------
 
 
-async def apply_changes(tx: Transaction, changes: Iterable[Change], request_id: UUID) -> Counts:
+async def apply_changes(
+    tx: Transaction, changes: Iterable[Change], request_id: UUID, walk_id: UUID | None = None
+) -> Counts:
     """Write the entities of one page, by the store's own judgement."""
     await tx.act()
     rows = dict(tx.data.rows)

@@ -238,6 +238,76 @@ async def test_an_older_stamp_never_overwrites(bench: Bench) -> None:
     assert kept == [(row["application_status"], datetime.fromisoformat(row["updated_at"]), row.get("real_name"))]
 
 
+def put_back(bench: Bench, row: dict[str, Any], to: str) -> None:
+    """Serve an older version of a person from now on, as a source does that was restored from a backup."""
+    older = {"updated_at": to, "nickname": f"as of {to}"}
+    bench.sandbox.world.patch(bench.event_id, "participants", row["id"], older)
+
+
+async def people_of_a_round(bench: Bench) -> tuple[int, int, int, int]:
+    """Updated, and reverted among them, unchanged, superseded."""
+    result = await bench.sync(streams=["participants"])
+    (found,) = (one.counts for one in result.streams)
+    return found.updated, found.reverted, found.unchanged, found.superseded
+
+
+@pytest.mark.fault(40)
+async def test_an_older_version_that_two_walks_meet_is_accepted(bench: Bench) -> None:
+    row = participant(bench, 4)
+    await bench.sync()
+    put_back(bench, row, "2020-01-01T00:00:00Z")
+    assert await people_of_a_round(bench) == (0, 0, 59, 1)
+    put_back(bench, row, "2020-01-02T00:00:00Z")
+    assert await people_of_a_round(bench) == (0, 0, 59, 1), "another one: it has been met once"
+    assert await people_of_a_round(bench) == (1, 1, 59, 0)
+    truth.assert_equal(bench.url, bench.sandbox.truth())
+    assert bench.query("SELECT * FROM syncd.older_versions") == []
+    assert bench.query("SELECT reverted FROM syncd.run_streams WHERE reverted > 0") == [(1,)]
+    assert await people_of_a_round(bench) == (0, 0, 60, 0)
+
+
+@pytest.mark.fault(29)
+async def test_an_older_version_counts_only_where_nothing_newer_is_met_since(bench: Bench) -> None:
+    row = participant(bench, 4)
+    await bench.sync()
+    for _ in range(2):  # a stale copy now and then
+        put_back(bench, row, "2020-01-01T00:00:00Z")
+        assert await people_of_a_round(bench) == (0, 0, 59, 1)
+        bench.sandbox.world.patch(bench.event_id, "participants", row["id"], row)
+        assert (await people_of_a_round(bench))[2:] == (60, 0)
+    truth.assert_equal(bench.url, bench.sandbox.truth())
+
+
+@pytest.mark.fault(29)
+async def test_a_walk_that_was_not_certified_says_nothing_of_older_versions(open_bench: OpenBench) -> None:
+    bench = await open_bench({"REVENTO__PAGE_SIZE": "20"})
+    await bench.add()
+    await bench.sync()
+    put_back(bench, participant(bench, 4), "2020-01-01T00:00:00Z")
+    bench.sandbox.faults.add({"endpoint": PARTICIPANTS, "nth": 2, "set": {"has_more": "perhaps"}})
+    assert (await bench.sync(streams=["participants"])).state == "failed"
+    assert bench.value("SELECT count(*) FROM syncd.older_versions") == 1
+    bench.execute("UPDATE syncd.walks SET outcome = 'abandoned' WHERE outcome = 'open'")
+    bench.execute("DELETE FROM syncd.positions")
+    assert (await people_of_a_round(bench))[1:] == (0, 59, 1)
+
+
+@pytest.mark.fault(29)
+async def test_a_row_that_is_listed_in_two_versions_keeps_the_newer_one(open_bench: OpenBench) -> None:
+    """In either order, and in turns."""
+    bench = await open_bench({"REVENTO__PAGE_SIZE": "20"})
+    await bench.add()
+    await bench.sync()
+    served = bench.sandbox.truth()["events"][0]["participants"]
+    older = served[4] | {"updated_at": "2020-01-01T00:00:00Z", "nickname": "as it was"}
+    for first, last in ((served[4], older), (older, served[4]), (older, served[4]), (served[4], older)):
+        pages = {1: [*served[:4], first, *served[5:20]], 3: [*served[40:60], last]}
+        for nth, page in pages.items():
+            bench.sandbox.faults.add({"endpoint": PARTICIPANTS, "nth": nth, "set": {"data": page}})
+        assert await people_of_a_round(bench) == (0, 0, 60, 1)
+    truth.assert_equal(bench.url, bench.sandbox.truth())
+
+
 @pytest.mark.fault(40)
 async def test_a_change_within_the_same_second_is_not_lost(bench: Bench) -> None:
     row = participant(bench, 4)

@@ -61,6 +61,33 @@ BUGS = (
         (f"{_OF_CHANGES}::test_the_verdict_on_a_row", f"{_WORLD}::test_an_older_stamp_never_overwrites"), (29,),
     ),
     Bug(
+        "a source that went back is never followed",
+        _CHANGES, "return Verdict.REVERT if is_met_again else Verdict.SUPERSEDED", "return Verdict.SUPERSEDED",
+        (f"{_WORLD}::test_an_older_version_that_two_walks_meet_is_accepted",), (40,),
+    ),
+    Bug(
+        "an older version that was met anywhere is met again",
+        _CHANGES, "known.is_older_certified and known.older_hash == row.content_hash", "known.older_hash is not None",
+        (f"{_WORLD}::test_an_older_version_that_two_walks_meet_is_accepted",
+         f"{_WORLD}::test_a_walk_that_was_not_certified_says_nothing_of_older_versions"), (29,),
+    ),
+    Bug(
+        "a walk that was broken off says that the source went back",
+        "syncd/store/statements.py", "coalesce(walk.outcome = 'certified', false)", "true",
+        (f"{_WORLD}::test_a_walk_that_was_not_certified_says_nothing_of_older_versions",), (29,),
+    ),
+    Bug(
+        "an older version stays remembered when ours is met",
+        _CHANGES, "if key in known and known[key].older_hash]", "if False]",
+        (f"{_WORLD}::test_an_older_version_counts_only_where_nothing_newer_is_met_since",
+         f"{_WORLD}::test_an_older_version_that_two_walks_meet_is_accepted"), (29,),
+    ),
+    Bug(
+        "a row that is listed in two versions goes back",
+        "syncd/store/older_versions.py", "position(met.key_hash IN page.key_hashes) > 0)", "false)",
+        (f"{_WORLD}::test_a_row_that_is_listed_in_two_versions_keeps_the_newer_one",), (29,),
+    ),
+    Bug(
         "a version has to be newer, not just as new",
         _CHANGES, "row.change.version < known.version:", "row.change.version <= known.version:",
         (f"{_OF_CHANGES}::test_the_verdict_on_a_row", f"{_WORLD}::test_a_change_within_the_same_second_is_not_lost"),
