@@ -25,8 +25,9 @@ demo: $(INSTALLED) ## sandbox, embedded PostgreSQL and the daemon on them, first
 test: $(INSTALLED) ## the test suite: under five minutes on two cores
 	@exec $(BIN)/pytest -n auto $(ARGS)
 
-prove: $(INSTALLED) ## the slow tests: for hours
-	@exec $(BIN)/pytest -m slow $(ARGS)
+prove: $(INSTALLED) ## the slow tests, and how many small changes of the core the tests notice: for hours
+	@$(BIN)/pytest -m slow $(ARGS)
+	@exec $(BIN)/python -m tests.mutation
 
 faults: $(INSTALLED) ## plant each known bug in a copy of the code: is it found?
 	@exec $(BIN)/python -m tests.planted $(ARGS)
