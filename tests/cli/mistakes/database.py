@@ -37,6 +37,22 @@ def nothing_but_logins(old: OldServer) -> None:
     assert set(old.heard) <= {b"X", b""}  # Terminate, or no word at all
 
 
+def in_latin1(scene: Scene) -> None:
+    """A database of the session's server that was made with another encoding."""
+    if not scene.is_set:
+        name = f"latin1_{scene.database_name}"
+        database = sql.Identifier(name)
+        scene.admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'").format(database)
+        )
+        scene.stack.callback(scene.admin.execute, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
+        scene.set(DATABASE__URL=scene.database_url.replace(scene.database_name, name))
+
+
+def german_times(scene: Scene) -> None:
+    alter(scene, "SET datestyle = 'German'")
+
+
 def from_the_future(scene: Scene) -> None:
     assert scene.warehouse
     scene.query("UPDATE syncd.alembic_version SET version_num = '9999'")
@@ -203,6 +219,26 @@ THEME = Theme(
             "The version is read at the login, before anything is asked or written. (The test's server is a socket "
             "that speaks as much of the protocol as a login takes.)",
             too_old,
+        ),
+        Mistake(
+            "A database in another encoding",
+            "syncd db upgrade",
+            "the database's encoding is LATIN1, and syncd needs UTF8; nothing was written",
+            "in database.url name one that was made by CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'",
+            2,
+            "It could not hold every character that the API serves.",
+            in_latin1,
+            fault=92,
+        ),
+        Mistake(
+            "A database that writes times its own way",
+            "syncd status",
+            "the database tells times in the style 'German, DMY', and syncd reads ISO alone; nothing was written",
+            "for the user of database.url: ALTER ROLE … SET datestyle = 'ISO'",
+            2,
+            "Set for the server, the database or the user: syncd would read other times than are stored.",
+            german_times,
+            fault=92,
         ),
         Mistake(
             "A database without syncd's schema",
