@@ -14,10 +14,14 @@ from syncd.errors import DatabaseError
 from syncd.logs import get_logger
 from syncd.model import Lease
 from syncd.store.database import Database
+from syncd.store.stalled import ending_stalled
 
 log = get_logger(__name__)
 
-# Waits while a page transaction of the old driver holds the row: milliseconds, or until that one times out.
+# Waits while a page transaction of the old driver holds the row: milliseconds, or until that one times out or is ended.
+_BEFORE = text("""
+    SELECT pg_backend_pid(), (SELECT owner FROM syncd.leases WHERE installation = :installation)
+""")
 _CLAIM = text("""
     INSERT INTO syncd.leases AS lease (installation, owner, epoch, until)
     VALUES (:installation, :owner, 1, clock_timestamp() + make_interval(secs => :lease_s))
@@ -59,15 +63,12 @@ class Claim:
 async def claim(database: Database, installation: str, owner: str) -> Claim | None:
     """Take the lease if it is free or has run out; None while another driver holds it."""
     async with database.control() as control:
-        before = (
-            await control.execute(
-                text("SELECT owner FROM syncd.leases WHERE installation = :installation"),
-                {"installation": installation},
+        session, before = (await control.execute(_BEFORE, {"installation": installation})).one()
+        async with ending_stalled(database, installation, session):
+            claimed = await control.execute(
+                _CLAIM, {"installation": installation, "owner": owner, "lease_s": database.lease_s}
             )
-        ).scalar()
-        epoch = (
-            await control.execute(_CLAIM, {"installation": installation, "owner": owner, "lease_s": database.lease_s})
-        ).scalar()
+        epoch = claimed.scalar()
     return None if epoch is None else Claim(Lease(installation, owner, epoch), after_crash=before is not None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -247,3 +248,27 @@ async def test_epochs_go_on_when_an_installation_is_removed_and_added_again(benc
     with pytest.raises(LeaseLost):
         async with database.begin(slept.lease, uuid4(), "roles"):
             raise AssertionError("the fence let the old driver in")
+
+
+@pytest.mark.fault(96)
+@pytest.mark.fault(97)
+async def test_a_driver_that_stops_in_the_middle_of_a_message_is_ended_by_its_rescuer(bench: Bench) -> None:
+    """The server waits for the rest of a pipeline and counts that as work: no time-out of a session ends it."""
+    database, name = bench.app.database, bench.names[0]
+    assert await claim(database, name, "first")
+    stalled = await psycopg.AsyncConnection.connect(bench.url)
+    await stalled.execute("SET idle_in_transaction_session_timeout = '300ms'")
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(stalled.pipeline())
+        await stalled.execute("SELECT FROM syncd.leases FOR SHARE")  # its pipeline's end is never sent
+        stalled.pgconn.flush()
+        await asyncio.sleep(1.2)
+        is_there = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
+        assert bench.value(is_there, stalled.info.backend_pid) == 1
+        async with asyncio.timeout(2):
+            second = await claim(database, name, "second")
+        assert second is not None
+        assert second.lease.epoch == 2
+        assert bench.value(is_there, stalled.info.backend_pid) == 0
+        stack.pop_all()
+    await stalled.close()

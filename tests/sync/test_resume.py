@@ -144,9 +144,9 @@ class Drivers:
 
 
 @asynccontextmanager
-async def drivers(bench: Bench, name: str) -> AsyncIterator[Drivers]:
-    """A server of such processes, which ends with the block."""
-    changes = {"REVENTO__PAGE_SIZE": "5", "DAEMON__LEASE_S": "1", "LOG__LEVEL": "error"}
+async def drivers(bench: Bench, name: str, **environ: str) -> AsyncIterator[Drivers]:
+    """A server of such processes, which ends with the block; `environ` changes their settings."""
+    changes = {"REVENTO__PAGE_SIZE": "5", "DAEMON__LEASE_S": "1", "LOG__LEVEL": "error"} | environ
     server = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.sync.driver", name),
         stdin=asyncio.subprocess.PIPE,

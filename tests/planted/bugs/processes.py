@@ -83,6 +83,11 @@ BUGS = (
         ("tests/store/test_walks.py::test_a_walk_is_taken_up_where_its_last_page_left_it",), (94,),
     ),
     Bug(
+        "a driver that stops in mid-message keeps its rescuer out",
+        "syncd/store/stalled.py", "asyncio.sleep(database.lease_s / 2)", "asyncio.sleep(database.lease_s * 1000)",
+        (f"{_LEASE}::test_a_driver_that_stops_in_the_middle_of_a_message_is_ended_by_its_rescuer",), (96, 97),
+    ),
+    Bug(
         "the fence does not ask for the epoch",
         _DATABASE, "installation = %s AND epoch = %s FOR SHARE\"", "installation = %s AND epoch >= %s FOR SHARE\"",
         (f"{_OF_LEASES}::test_every_write_under_an_older_epoch_is_refused",

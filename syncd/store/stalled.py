@@ -1,0 +1,51 @@
+"""Sessions of drivers that stand still in the middle of a transaction and so keep a lease's row from its rescuer.
+
+The server ends a session that is idle within a transaction for too long, but not one that waits for the rest of a
+message or of a pipeline: for the server that one is at work, for hours if its network is gone. So who waits for the
+row ends it (docs/faults.md 96, 97).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from syncd.errors import DatabaseError
+from syncd.logs import get_logger
+from syncd.store.database import Database, translated
+
+log = get_logger(__name__)
+
+# Only who holds up a row, and no table: a migration is nobody's stalled driver.
+_END = """
+    SELECT pg_terminate_backend(pid) FROM unnest(pg_blocking_pids(%(waiting)s)) AS pid
+    WHERE EXISTS (SELECT FROM syncd.leases WHERE installation = %(installation)s AND until < clock_timestamp())
+      AND EXISTS (SELECT FROM pg_locks AS waits
+                  WHERE waits.pid = %(waiting)s AND NOT waits.granted AND waits.locktype IN ('transactionid', 'tuple'))
+"""
+
+
+@asynccontextmanager
+async def ending_stalled(database: Database, installation: str, waiting: int) -> AsyncIterator[None]:
+    """Within the body, end whoever has kept the session with the process id `waiting` from a row for half a lease,
+    once the installation's lease has run out."""
+    ending = asyncio.create_task(_end_stalled(database, {"installation": installation, "waiting": waiting}))
+    try:
+        yield
+    finally:
+        ending.cancel()
+        await asyncio.wait([ending])
+
+
+async def _end_stalled(database: Database, claim: dict[str, object]) -> None:
+    while True:
+        await asyncio.sleep(database.lease_s / 2)
+        try:
+            with translated():
+                async with database.pool.connection() as connection:
+                    cursor = await connection.execute(_END, claim)
+                    if ended := cursor.rowcount:
+                        log.warning("stalled_sessions_ended", installation=claim["installation"], sessions=ended)
+        except DatabaseError as error:
+            log.warning("stalled_sessions_not_ended", installation=claim["installation"], reason=str(error))
