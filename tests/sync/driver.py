@@ -25,7 +25,8 @@ def serve(name: str) -> None:
 
 
 async def _sync(name: str) -> int:
-    settings = config.load(None, {key: value for key, value in os.environ.items() if key.startswith("SYNCD_")})
+    given = {key: value for key, value in os.environ.items() if not key.startswith("SYNCD_TEST_")}
+    settings = config.load(None, given)
     logs.configure("json", settings.log.level)
     assert settings.database.url
     async with main.open_app(settings, settings.database.url.get_secret_value(), "driver") as app:
