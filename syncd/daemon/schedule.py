@@ -105,5 +105,8 @@ class Scheduler:
 
 
 def _report(event: JobExecutionEvent) -> None:
+    if isinstance(event.exception, asyncio.CancelledError):
+        log.info("round_stopped", installation=event.job_id)
+        return
     reason = f"{type(event.exception).__name__}: {event.exception}" if event.exception else "missed"
     log.error("round_failed", installation=event.job_id, reason=reason)

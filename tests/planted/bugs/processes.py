@@ -117,8 +117,8 @@ BUGS = (
     ),
     Bug(
         "a lease is judged by our clock",
-        _LEASES, "await control.execute(_CLAIM, {\"installation\": installation, \"owner\": owner, \"lease_s\": "
-        "database.lease_s})",
+        _LEASES, "await control.execute(\n                _CLAIM, {\"installation\": installation, \"owner\": owner, "
+        "\"lease_s\": database.lease_s}\n            )",
         "await control.execute(\n"
         "                text(_CLAIM.text.replace(\"< clock_timestamp()\", \"< CAST(:now AS timestamptz)\")),\n"
         "                {\"installation\": installation, \"owner\": owner, \"lease_s\": database.lease_s,\n"
