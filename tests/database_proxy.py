@@ -18,8 +18,12 @@ _IDLE = b"I"  # of ReadyForQuery: outside a transaction
 
 @dataclass
 class DatabaseProxy:
-    """`url` leads to the database. With `forgets` each transaction is followed by DISCARD ALL (PgBouncer's
-    `server_reset_query_always`); the reply to the `lose_commit`-th commit from now on is lost with its connection."""
+    """`url` leads to the database.
+
+    With `forgets` each transaction is followed by DISCARD ALL (PgBouncer's `server_reset_query_always`), and the client
+    is told of a process that is not the one that serves it. The reply to the `lose_commit`-th commit from now on is
+    lost with its connection.
+    """
 
     url: str
     forgets: bool = False
@@ -69,6 +73,8 @@ class DatabaseProxy:
                 return
             if kind == b"Z" and body == _IDLE and self.forgets:
                 await self._forget(reader, server)
+            if kind == b"K" and self.forgets:
+                body = bytes(len(body))
             client.write(kind + struct.pack("!I", len(body) + 4) + body)
             await client.drain()
 

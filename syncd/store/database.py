@@ -130,7 +130,7 @@ async def open_database(
     Raises DatabaseError when the server cannot be reached, ConfigError when it is too old or the URL unreadable.
     """
     with translated():
-        await _probe(url)
+        behind_pooler |= await _finds_pooler(url)
     options: dict[str, Any] = SESSION | ({"prepare_threshold": None} if behind_pooler else {})
     for_control = max(1, pool_size // 3)
 
@@ -175,10 +175,17 @@ def lost(lease: Lease) -> LeaseLost:
     return LeaseLost(f"another driver has taken over {lease.installation}; nothing more was written")
 
 
-async def _probe(url: str) -> None:
+async def _finds_pooler(url: str) -> bool:
+    """Whether another process answers than the one that the login named: a pooler makes that one up.
+
+    Behind one that hands its sessions round, a statement that is prepared under a name may turn out to be another
+    connection's of that name, and is run with our parameters. Raises ConfigError for a server that is too old.
+    """
     require_readable(url)
     async with await AsyncConnection.connect(url, connect_timeout=CONNECT_TIMEOUT_S) as connection:
         require_supported(connection.info)
+        answering = await (await connection.execute("SELECT pg_backend_pid()")).fetchone()
+        return answering != (connection.info.backend_pid,)
 
 
 @contextmanager

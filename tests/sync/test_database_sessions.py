@@ -36,9 +36,11 @@ async def test_one_session_for_pages_and_one_for_control_are_enough(open_bench: 
 
 
 @pytest.mark.fault(86)
-async def test_a_pooler_that_forgets_the_session_after_each_transaction(database_url: str) -> None:
-    """No prepared statement, no setting, no lock may be missed in the next transaction."""
-    settings = {"DATABASE__POOLER": "transaction", "DATABASE__DIRECT_URL": database_url, **SMALL_PAGES}
+@pytest.mark.parametrize("pooler", ["transaction", "none"])
+async def test_a_pooler_that_forgets_the_session_after_each_transaction(database_url: str, pooler: str) -> None:
+    """No prepared statement, no setting, no lock may be missed in the next transaction; nor need anybody say that it
+    is there."""
+    settings = {"DATABASE__POOLER": pooler, "DATABASE__DIRECT_URL": database_url, **SMALL_PAGES}
     async with database_proxy(database_url, forgets=True) as proxy, benches(proxy.url) as start:
         bench = await start(settings)
         bench.url = database_url

@@ -24,6 +24,11 @@ BUGS = (
         (f"{_SESSIONS}::test_a_pooler_that_forgets_the_session_after_each_transaction",), (86,),
     ),
     Bug(
+        "a pooler that nobody declared is not noticed",
+        _DATABASE, "behind_pooler |= await _finds_pooler(url)", "await _finds_pooler(url)",
+        (f"{_SESSIONS}::test_a_pooler_that_forgets_the_session_after_each_transaction",), (86,),
+    ),
+    Bug(
         "a setting outlives its transaction",
         _DATABASE, "\"set_config('enable_seqscan', 'off', true)\"", "\"set_config('enable_seqscan', 'off', false)\"",
         (f"{_SESSIONS}::test_nothing_is_left_in_a_session",), (86,),
