@@ -42,6 +42,13 @@ class GuardedConnection(ResponseHandler):
         else:
             super().data_received(data)
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The connection has ended: well (None), or by a reset, which aiohttp takes for the end of a body that has no
+        length (docs/faults.md 5)."""
+        if exc is not None and self._payload is not None and not self._payload.is_eof():
+            self._payload.set_exception(Transient("the connection was reset within a reply", code="connection"))
+        super().connection_lost(exc)
+
     def _await_head(self) -> None:
         self._head = bytearray()
         self._head_has_ended = False
@@ -82,5 +89,7 @@ class GuardedConnection(ResponseHandler):
 def _judge_head(head: bytes) -> None:
     if not head.startswith(b"HTTP/1."):
         raise Transient("the reply does not begin as HTTP", code="framing")
+    if not head[: head.index(b"\n")].isascii():  # httpx's transport breaks down on a reason in another coding
+        raise Transient("the reply's first line is not ASCII", code="framing")
     if _BARE_OR_FOLDED.search(head):
         raise Transient("the reply's head has a folded line, or one that does not end as it should", code="framing")

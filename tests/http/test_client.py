@@ -109,6 +109,7 @@ async def test_a_body_may_end_with_the_connection(client: Client, server: RawSer
         b"\x16\x03\x01\x02\x00",
         b"HTTP/1.1 200",
         b"HTTP/9.9 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 D\xe9sol\xe9\r\nContent-Length: 5\r\n\r\nhello",
         b"HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n: nameless\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
