@@ -3,12 +3,11 @@ session after each transaction as a pooler does."""
 
 from __future__ import annotations
 
-import asyncio
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from contextlib import asynccontextmanager
+
+from tests.tcp_proxy import Pair, Reader, TcpProxy, Ways, Writer, passed_on, running
 
 # PostgreSQL, "Message Formats": requests to encrypt, which come before the startup message and are declined.
 _ENCRYPTION = {80877103, 80877104}
@@ -16,57 +15,22 @@ _COMMITTED = b"COMMIT\0"
 _IDLE = b"I"  # of ReadyForQuery: outside a transaction
 
 
-@dataclass
-class DatabaseProxy:
-    """`url` leads to the database.
+class DatabaseProxy(TcpProxy):
+    """With `forgets` each transaction is followed by DISCARD ALL (PgBouncer's `server_reset_query_always`), and the
+    client is told of a process that is not the one that serves it. The reply to the `lose_commit`-th commit from now on
+    is lost with its connection."""
 
-    With `forgets` each transaction is followed by DISCARD ALL (PgBouncer's `server_reset_query_always`), and the client
-    is told of a process that is not the one that serves it. The reply to the `lose_commit`-th commit from now on is
-    lost with its connection.
-    """
+    def __init__(self, *, forgets: bool) -> None:
+        super().__init__()
+        self.forgets = forgets
+        self.lose_commit = self.lost = self.forgotten = 0
 
-    url: str
-    forgets: bool = False
-    lose_commit: int = 0
-    lost: int = 0
-    forgotten: int = 0
-    _server: tuple[str, int] = ("", 0)
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    async def ways(self, client: Pair, server: Pair) -> Ways:
+        """The replies are read, the requests are not."""
+        server[1].write(await _startup(*client))
+        return [passed_on(client[0], server[1]), self._replies(server[0], client[1], server[1])]
 
-    def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one client in a task of its own."""
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def close(self) -> None:
-        """Cut every connection."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        from_server, to_server = await asyncio.open_connection(*self._server)
-        ways = set[asyncio.Task[None]]()
-        try:
-            to_server.write(await _startup(reader, writer))
-            ways = {
-                asyncio.create_task(_copy(reader, to_server)),
-                asyncio.create_task(self._replies(from_server, writer, to_server)),
-            }
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            return
-        finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
-            writer.transport.abort()
-            to_server.transport.abort()
-
-    async def _replies(
-        self, reader: asyncio.StreamReader, client: asyncio.StreamWriter, server: asyncio.StreamWriter
-    ) -> None:
+    async def _replies(self, reader: Reader, client: Writer, server: Writer) -> None:
         while True:
             kind, body = await _message(reader)
             if kind == b"C" and body == _COMMITTED and self._loses_this():
@@ -83,7 +47,7 @@ class DatabaseProxy:
         self.lost += self.lose_commit == 0
         return self.lose_commit == 0
 
-    async def _forget(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
+    async def _forget(self, reader: Reader, server: Writer) -> None:
         query = b"DISCARD ALL\0"
         server.write(b"Q" + struct.pack("!I", len(query) + 4) + query)
         kind = b""
@@ -93,13 +57,13 @@ class DatabaseProxy:
         self.forgotten += 1
 
 
-async def _message(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+async def _message(reader: Reader) -> tuple[bytes, bytes]:
     kind = await reader.readexactly(1)
     (length,) = struct.unpack("!I", await reader.readexactly(4))
     return kind, await reader.readexactly(length - 4)
 
 
-async def _startup(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+async def _startup(reader: Reader, writer: Writer) -> bytes:
     while True:
         head = await reader.readexactly(8)
         length, code = struct.unpack("!II", head)
@@ -108,26 +72,8 @@ async def _startup(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
         writer.write(b"N")
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(ConnectionError):
-        while piece := await reader.read(65536):
-            writer.write(piece)
-            await writer.drain()
-
-
 @asynccontextmanager
 async def database_proxy(url: str, *, forgets: bool = False) -> AsyncIterator[DatabaseProxy]:
-    """A proxy before the database of `url`, on a port of the kernel's choice."""
-    parts = urlsplit(url)
-    assert parts.hostname
-    proxy = DatabaseProxy("", forgets=forgets, _server=(parts.hostname, parts.port or 5432))
-    listening = await asyncio.start_server(proxy.connected, "127.0.0.1", 0)
-    at = f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-    user = parts.netloc.rpartition("@")[0]
-    proxy.url = parts._replace(netloc=f"{user}@{at}" if user else at).geturl()
-    try:
+    """A proxy before the database of `url`."""
+    async with running(DatabaseProxy(forgets=forgets), url) as proxy:
         yield proxy
-    finally:
-        listening.close()
-        await proxy.close()
-        await asyncio.sleep(0)  # aborted transports close their sockets in the next turn of the loop

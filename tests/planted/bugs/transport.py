@@ -6,6 +6,7 @@ from tests.planted.bug import Bug
 
 _API, _CLIENT, _BODY = "syncd/http/api.py", "syncd/http/client.py", "syncd/http/body.py"
 _CONNECTION, _REPLY, _TOKENS = "syncd/http/connection.py", "syncd/wire/reply.py", "syncd/http/token_endpoint.py"
+_WIRE_CUTS = "tests/http/test_wire_cuts.py"
 _OF_CLIENT, _OF_REPLIES, _HOSTILE = (f"tests/http/test_{name}.py" for name in ("client", "replies", "hostile"))
 
 BUGS = (
@@ -35,6 +36,11 @@ BUGS = (
         _REPLY, "    if paged and listing.has_more is msgspec.UNSET:\n"
         "        raise _breach(reply, \"$.has_more is missing\")\n", "",
         ("tests/wire/test_reply.py", "tests/sources/revento/test_shapes.py"), (5,),
+    ),
+    Bug(
+        "a reset is the end of a body that has no length",
+        _CONNECTION, "if exc is not None and self._payload is not None and not self._payload.is_eof():", "if False:",
+        (f"{_WIRE_CUTS}::test_a_reply_that_is_cut_at_any_byte_is_asked_again",), (3, 5),
     ),
     Bug(
         "the end of gzip is not waited for",
@@ -77,6 +83,11 @@ BUGS = (
         "a folded header line is taken",
         _CONNECTION, "if _BARE_OR_FOLDED.search(head):", "if False:",
         (f"{_OF_CLIENT}",), (9,),
+    ),
+    Bug(
+        "the first line of a reply may be in any coding",
+        _CONNECTION, "if not head[: head.index(b\"\\n\")].isascii():", "if False:",
+        (f"{_OF_CLIENT}::test_what_is_no_http_is_no_reply",), (9,),
     ),
     Bug(
         "any media type is parsed",
