@@ -56,8 +56,8 @@ class TcpProxy:
         finally:
             for way in running:
                 way.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
             writer.close()  # what was passed on still arrives
+            await asyncio.gather(*running, return_exceptions=True)
 
     def _settle(self, url: str, port: int) -> None:
         parts = urlsplit(url)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from tests.planted.bug import Bug
 
 _DATABASE, _LEASES, _EXPLAIN = (f"syncd/store/{name}.py" for name in ("database", "leases", "explain"))
+_REFRESH, _TOKEN_CUTS = "syncd/credentials/refresh.py", "tests/credentials/test_token_cuts.py"
 _STREAM, _SCHEDULE, _RUNS = "syncd/sync/stream.py", "syncd/daemon/schedule.py", "syncd/store/runs.py"
 _LEASE, _OF_LEASES, _CUTS = "tests/sync/test_lease.py", "tests/store/test_leases.py", "tests/sync/test_database_cuts.py"
 _SESSIONS, _DAEMON = "tests/sync/test_database_sessions.py", "tests/daemon/test_schedule.py"
@@ -17,6 +18,23 @@ BUGS = (
         "                log.error(\"token_pair_not_stored_yet\"",
         "            except ZeroDivisionError as error:\n                log.error(\"token_pair_not_stored_yet\"",
         ("tests/sync/test_hardships.py::test_a_new_pair_outlives_a_database_that_refuses_it",), (85,),
+    ),
+    Bug(
+        "a token reply that was lost is not asked for again",
+        _REFRESH, "            log.warning(\"refresh_unanswered\", reason=str(error))\n",
+        "            raise RefreshFailed(\"lost\") from error\n",
+        (f"{_TOKEN_CUTS}::test_a_reply_that_is_cut_anywhere_is_asked_for_again",), (48,),
+    ),
+    Bug(
+        "a token reply that was lost is asked for twice more",
+        _REFRESH, "        await self.clock.sleep(REPEAT_AFTER_S)\n",
+        "        await self.clock.sleep(REPEAT_AFTER_S)\n        await self.endpoint.refresh(refresh_token)\n",
+        (f"{_TOKEN_CUTS}::test_a_reply_that_is_cut_anywhere_is_asked_for_again",), (48,),
+    ),
+    Bug(
+        "a grant that is lost is not written down",
+        _REFRESH, "            await self.store.refuse(error.code or \"refused\")\n", "",
+        (f"{_TOKEN_CUTS}::test_a_strict_server_is_asked_once_more_and_no_more",), (45, 48),
     ),
     Bug(
         "statements are prepared behind a pooler",
