@@ -14,8 +14,30 @@ import pytest
 from tests import truth
 from tests.harness import PARTICIPANTS, Bench, OpenBench
 from tests.sync.test_resume import SEED, asked, drivers
+from tests.tcp_proxy import Pair, Reader, TcpProxy, Ways, Writer, running
 
 LEASE_S = 2
+
+
+class Partition(TcpProxy):
+    """Passes everything on while `is_whole` is set, and holds it back while it is not: no connection ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_whole = asyncio.Event()
+        self.is_whole.set()
+
+    async def ways(self, client: Pair, server: Pair) -> Ways:
+        """Both are cut at once."""
+        return [self._pass(client[0], server[1]), self._pass(server[0], client[1])]
+
+    async def _pass(self, reader: Reader, writer: Writer) -> None:
+        while piece := await reader.read(65536):
+            await self.is_whole.wait()
+            writer.write(piece)
+            await writer.drain()
+
+
 # All that a driver writes: rows, ledger, walks, positions, runs, lease.
 WRITTEN = """
     SELECT (SELECT array_agg((participant_key, xmin::text) ORDER BY 1) FROM revento.participants)::text,
@@ -88,4 +110,38 @@ async def test_a_driver_that_was_stopped_is_replaced_and_writes_nothing_when_it_
                 os.kill(process_id, signal.SIGKILL)
     assert bench.query(WRITTEN) == before
     assert len(bench.calls(PARTICIPANTS)) <= calls + 2, "the page that it was waiting for, and the one behind that"
+    assert (await bench.sync()).exit_code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.fault(96)
+@pytest.mark.fault(97)
+@pytest.mark.parametrize("moment", range(10))
+async def test_a_driver_that_is_cut_off_from_the_database_is_replaced_and_writes_nothing_when_it_is_back(
+    open_bench: OpenBench, moment: int
+) -> None:
+    """It goes on asking the API until its queue is full, and knows of nothing: no connection of its own has ended."""
+    rng = random.Random(SEED + moment)
+    bench = await a_bench(open_bench)
+    name = bench.names[0]
+    async with (
+        running(Partition(), bench.url) as network,
+        drivers(bench, name, DAEMON__LEASE_S=str(LEASE_S), DATABASE__URL=network.url) as its,
+    ):
+        process_id = await its.start()
+        try:
+            await asked(bench, rng.randrange(2, 35))
+            await asyncio.sleep(rng.uniform(0, 0.012))
+            network.is_whole.clear()
+            await asyncio.sleep(0.05)
+            assert await taken_over(bench, fresh=moment % 2 == 0) < 2 * LEASE_S
+            truth.assert_equal(bench.url, bench.sandbox.truth())
+            before, calls = bench.query(WRITTEN), len(bench.calls(PARTICIPANTS))
+            network.is_whole.set()
+            assert await its.ended() == 1, "it was told that another has taken over"
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(process_id, signal.SIGKILL)
+    assert bench.query(WRITTEN) == before
+    assert len(bench.calls(PARTICIPANTS)) <= calls + 2
     assert (await bench.sync()).exit_code == 0
