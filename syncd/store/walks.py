@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
+from syncd.errors import DatabaseError
 from syncd.model import Counts, Page
 from syncd.store.changes import key_hashes
 from syncd.store.database import Transaction
@@ -129,11 +130,15 @@ async def last_walk_s(tx: Transaction) -> float:
 
 
 async def record_page(tx: Transaction, walk: Walk, page: Page, counts: Counts) -> None:
-    """Enter the page into the ledger. The database refuses books that do not balance."""
+    """Enter the page into the ledger, behind the walk's last one. The database refuses books that do not balance.
+
+    Raises DatabaseError where the ledger ends before: a failover has lost a page, and its rows with it.
+    """
     await tx.cursor.execute(
         """INSERT INTO syncd.walk_pages (walk_id, page_number, request_id, run_id, seen, inserted, updated, unchanged,
                superseded, rejected, quarantined_values, reverted, page_limit, key_hashes, committed_at)
-           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+           SELECT %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s
+           WHERE %s <= (SELECT coalesce(max(page_number), 0) FROM syncd.walk_pages WHERE walk_id = %s)""",
         [
             walk.walk_id,
             walk.page_number + 1,
@@ -150,8 +155,15 @@ async def record_page(tx: Transaction, walk: Walk, page: Page, counts: Counts) -
             page.limit,
             key_hashes(page.changes),
             tx.now,
+            walk.page_number,
+            walk.walk_id,
         ],
     )
+    if not tx.cursor.rowcount:
+        raise DatabaseError(
+            "the database has gone back to an older state, and pages of this walk are lost with it",
+            hint="nothing is amiss if it has just failed over: the next round walks them again",
+        )
     await tx.cursor.execute("UPDATE syncd.runs SET heartbeat_at = %s WHERE run_id = %s", [tx.now, tx.run_id])
 
 

@@ -146,6 +146,18 @@ async def test_a_page_is_entered_once(store: Store) -> None:
     assert store.value("SELECT count(*) FROM revento.participants") == 1
 
 
+@pytest.mark.fault(83)
+async def test_a_walk_does_not_go_on_behind_a_page_that_a_failover_has_lost(store: Store) -> None:
+    """Its driver may not notice: between two transactions it has no session to lose."""
+    walk = await turn(store, await turn(store, await opened(store), person(1)), person(2))
+    assert store.query("DELETE FROM syncd.walk_pages WHERE page_number = 2 RETURNING page_number") == [(2,)]
+    for cursor in ("c3", None):
+        with pytest.raises(DatabaseError, match="has gone back to an older state"):
+            await turn(store, walk, person(3), cursor=cursor)
+    assert store.query("SELECT outcome FROM syncd.walks") == [("open",)]
+    assert (await opened(store)).page_number == 1
+
+
 async def test_streams_do_not_share_positions(store: Store) -> None:
     await turn(store, await opened(store), person(1))
     async with store.begin("roles") as tx:
