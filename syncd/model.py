@@ -175,7 +175,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to drive one installation, for as long as `epoch` is the newest."""
+    """The right to drive one installation, for as long as owner and epoch are those of the newest claim."""
 
     installation: str
     owner: str

@@ -99,8 +99,9 @@ class Database:
         """Lock the claim against a takeover until we commit."""
         await self._set_up(cursor)
         await cursor.execute(
-            "SELECT transaction_timestamp() FROM syncd.leases WHERE installation = %s AND epoch = %s FOR SHARE",
-            [lease.installation, lease.epoch],
+            "SELECT transaction_timestamp() FROM syncd.leases "
+            "WHERE installation = %s AND epoch = %s AND owner = %s FOR SHARE",
+            [lease.installation, lease.epoch, lease.owner],
         )
         row = await cursor.fetchone()
         if row is None:
@@ -163,11 +164,22 @@ async def open_database(
 async def fence(control: ControlConnection, lease: Lease) -> None:
     """Let the control transaction commit only while `lease` is the newest claim. Raises LeaseLost."""
     claim = await control.execute(
-        text("SELECT 1 FROM syncd.leases WHERE installation = :installation AND epoch = :epoch FOR SHARE"),
-        {"installation": lease.installation, "epoch": lease.epoch},
+        text("""
+            SELECT 1 FROM syncd.leases
+            WHERE installation = :installation AND epoch = :epoch AND owner = :owner FOR SHARE
+        """),
+        named(lease),
     )
     if claim.first() is None:
         raise lost(lease)
+
+
+def named(lease: Lease) -> dict[str, object]:
+    """What tells a claim from all others, as a statement's parameters.
+
+    The epoch alone does not: a database that a failover has set back gives the newest ones out once more.
+    """
+    return {"installation": lease.installation, "epoch": lease.epoch, "owner": lease.owner}
 
 
 def lost(lease: Lease) -> LeaseLost:

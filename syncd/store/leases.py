@@ -13,7 +13,7 @@ from sqlalchemy import text
 from syncd.errors import DatabaseError
 from syncd.logs import get_logger
 from syncd.model import Lease
-from syncd.store.database import Database
+from syncd.store.database import Database, named
 from syncd.store.stalled import ending_stalled
 
 log = get_logger(__name__)
@@ -32,10 +32,11 @@ _CLAIM = text("""
 """)
 _RENEW = text("""
     UPDATE syncd.leases SET until = clock_timestamp() + make_interval(secs => :lease_s)
-    WHERE installation = :installation AND epoch = :epoch
+    WHERE installation = :installation AND epoch = :epoch AND owner = :owner
 """)
 _RELEASE = text("""
-    UPDATE syncd.leases SET owner = NULL, until = NULL WHERE installation = :installation AND epoch = :epoch
+    UPDATE syncd.leases SET owner = NULL, until = NULL
+    WHERE installation = :installation AND epoch = :epoch AND owner = :owner
 """)
 _HOLDER = text("""
     SELECT owner, until, extract(epoch FROM until - clock_timestamp()) FROM syncd.leases
@@ -99,10 +100,7 @@ async def _renew_for_ever(database: Database, lease: Lease) -> None:
         await asyncio.sleep(database.lease_s / 3)
         try:
             async with database.control() as control:
-                await control.execute(
-                    _RENEW,
-                    {"installation": lease.installation, "epoch": lease.epoch, "lease_s": database.lease_s},
-                )
+                await control.execute(_RENEW, {**named(lease), "lease_s": database.lease_s})
         except DatabaseError as error:
             log.warning("lease_not_renewed", installation=lease.installation, reason=str(error))
 
@@ -110,6 +108,6 @@ async def _renew_for_ever(database: Database, lease: Lease) -> None:
 async def _release(database: Database, lease: Lease) -> None:
     try:
         async with database.control() as control:
-            await control.execute(_RELEASE, {"installation": lease.installation, "epoch": lease.epoch})
+            await control.execute(_RELEASE, named(lease))
     except DatabaseError as error:
         log.warning("lease_not_released", installation=lease.installation, reason=str(error))

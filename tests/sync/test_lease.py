@@ -161,7 +161,7 @@ async def test_who_was_overtaken_keeps_no_lease_alive(bench: Bench) -> None:
     first = await claim(database, name, "slept")
     assert first is not None
     bench.execute("UPDATE syncd.leases SET until = now() - interval '1 second'")
-    rescuer = await claim(database, name, "rescuer")
+    rescuer = await claim(database, name, "slept")
     assert rescuer is not None
     before = bench.query("SELECT owner, until, epoch FROM syncd.leases")
     async with kept(database, first.lease):

@@ -259,7 +259,7 @@ async def test_nothing_is_written_under_a_lease_that_is_lost_or_held(
     assert claimed is not None
     with pytest.raises(LeaseHeld):
         await try_again(bench)
-    older = Lease(installation.name, "older", claimed.lease.epoch - 1)
+    older = Lease(installation.name, "another", claimed.lease.epoch - 1)
     with pytest.raises(LeaseLost):
         await replay(bench.app.database, older, installation, main.chosen_streams(installation, ()), ())
     assert len(bench.query(VALUES)) == 1

@@ -112,13 +112,22 @@ BUGS = (
     ),
     Bug(
         "the fence does not ask for the epoch",
-        _DATABASE, "installation = %s AND epoch = %s FOR SHARE\"", "installation = %s AND epoch >= %s FOR SHARE\"",
-        (f"{_OF_LEASES}::test_every_write_under_an_older_epoch_is_refused",
-         f"{_LEASE}::test_who_was_overtaken_writes_nothing_more"), (96, 97),
+        _DATABASE, "WHERE installation = %s AND epoch = %s", "WHERE installation = %s AND epoch >= %s",
+        (f"{_OF_LEASES}::test_every_write_under_an_older_epoch_is_refused",), (96, 97),
+    ),
+    Bug(
+        "the fence does not ask for the owner",
+        _DATABASE, "AND epoch = %s AND owner = %s FOR SHARE\"", "AND epoch = %s AND owner <= %s FOR SHARE\"",
+        (f"{_OF_LEASES}::test_an_epoch_that_a_failover_gives_out_once_more_is_its_new_owners",), (83, 96),
+    ),
+    Bug(
+        "the fence of control queries does not ask for the owner",
+        _DATABASE, "AND epoch = :epoch AND owner = :owner FOR SHARE", "AND epoch = :epoch FOR SHARE",
+        (f"{_OF_LEASES}::test_an_epoch_that_a_failover_gives_out_once_more_is_its_new_owners",), (83, 96),
     ),
     Bug(
         "the fence reads without a lock",
-        _DATABASE, "WHERE installation = %s AND epoch = %s FOR SHARE\"", "WHERE installation = %s AND epoch = %s\"",
+        _DATABASE, "AND epoch = %s AND owner = %s FOR SHARE\"", "AND epoch = %s AND owner = %s\"",
         (f"{_LEASE}::test_the_fence_holds_a_takeover_off_until_the_page_is_committed",), (96,),
     ),
     Bug(
@@ -169,15 +178,15 @@ BUGS = (
     Bug(
         "a lease is renewed by who had it once",
         _LEASES, "    UPDATE syncd.leases SET until = clock_timestamp() + make_interval(secs => :lease_s)\n"
-        "    WHERE installation = :installation AND epoch = :epoch\n",
+        "    WHERE installation = :installation AND epoch = :epoch AND owner = :owner\n",
         "    UPDATE syncd.leases SET until = clock_timestamp() + make_interval(secs => :lease_s)\n"
-        "    WHERE installation = :installation AND epoch >= :epoch\n",
+        "    WHERE installation = :installation AND epoch >= :epoch AND owner = :owner\n",
         (f"{_LEASE}::test_who_was_overtaken_keeps_no_lease_alive",), (97,),
     ),
     Bug(
         "a lease is given back by who had it once",
-        _LEASES, "SET owner = NULL, until = NULL WHERE installation = :installation AND epoch = :epoch",
-        "SET owner = NULL, until = NULL WHERE installation = :installation AND epoch >= :epoch",
+        _LEASES, "SET owner = NULL, until = NULL\n    WHERE installation = :installation AND epoch = :epoch",
+        "SET owner = NULL, until = NULL\n    WHERE installation = :installation AND epoch >= :epoch",
         (f"{_OF_LEASES}::test_a_lease_is_given_back_by_who_has_it",), (96, 97),
     ),
     Bug(
