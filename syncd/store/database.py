@@ -200,6 +200,14 @@ async def _finds_pooler(url: str) -> bool:
         return answering != (connection.info.backend_pid,)
 
 
+def gone_back() -> DatabaseError:
+    """The error of a driver whose database has lost what it had committed (docs/faults.md 83)."""
+    return DatabaseError(
+        "the database has gone back to an older state, and pages that were stored are lost with it",
+        hint="nothing is amiss if it has just failed over: the next round walks them again",
+    )
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn a driver's error into a DatabaseError without its detail, which may hold rows (docs/faults.md 93)."""

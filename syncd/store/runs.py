@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 
 from syncd.model import Counts, Lease
-from syncd.store.database import Database, Transaction, fence
+from syncd.store.database import Database, Transaction, fence, gone_back
 
 # A round that was cut off longer ago is over: what it certified is no longer fresh enough to be taken over.
 RESUMABLE_FOR_S = 3600
@@ -128,9 +128,15 @@ _RESULTS = text("""
 
 
 async def end_stream(tx: Transaction, result: StreamResult) -> StreamResult:
-    """Write down what became of a stream; what the run stored of it is read from the ledger."""
+    """Write down what became of a stream; what the run stored of it is read from the ledger.
+
+    Raises DatabaseError for a certified one whose certificate is not there: a failover has lost it.
+    """
     await tx.cursor.execute(_END_STREAM, _parameters(tx, result))
-    ended = _result(await tx.cursor.fetchone())
+    row = await tx.cursor.fetchone()
+    if row is None:
+        raise gone_back()
+    ended = _result(row)
     await tx.cursor.execute(
         """UPDATE syncd.stream_status SET last_tried_at = %s, status = %s, reason = %s
            WHERE installation = %s AND stream = %s""",
@@ -177,6 +183,7 @@ _END_STREAM = """
         coalesce(%(request_id)s, (array_agg(request_id ORDER BY committed_at DESC))[1]), %(error_code)s, %(now)s
     FROM syncd.walk_pages AS page JOIN syncd.walks AS walk USING (walk_id)
     WHERE page.run_id = %(run_id)s AND walk.installation = %(installation)s AND walk.stream = %(stream)s
+    HAVING %(status)s NOT IN ('certified', 'held') OR bool_or(walk.outcome = 'certified')
     ON CONFLICT (run_id, stream) DO UPDATE SET (status, reason, pages, requests, seen, inserted, updated, unchanged,
         superseded, rejected, quarantined_values, reverted, removed, request_id, error_code, ended_at)
         = ROW(EXCLUDED.status, EXCLUDED.reason, EXCLUDED.pages, run_streams.requests + EXCLUDED.requests, EXCLUDED.seen,

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
-from syncd.errors import DatabaseError
 from syncd.model import Counts, Page
 from syncd.store.changes import key_hashes
-from syncd.store.database import Transaction
+from syncd.store.database import Transaction, gone_back
 from syncd.wire.position import NOTHING_SHOWN, CursorAt, Position, Readings, Start, decode, encode, usable
 
 _HASH_BYTES = 8
@@ -160,10 +159,7 @@ async def record_page(tx: Transaction, walk: Walk, page: Page, counts: Counts) -
         ],
     )
     if not tx.cursor.rowcount:
-        raise DatabaseError(
-            "the database has gone back to an older state, and pages of this walk are lost with it",
-            hint="nothing is amiss if it has just failed over: the next round walks them again",
-        )
+        raise gone_back()
     await tx.cursor.execute("UPDATE syncd.runs SET heartbeat_at = %s WHERE run_id = %s", [tx.now, tx.run_id])
 
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from syncd.errors import DatabaseError
 from syncd.model import Counts, Page
 from syncd.store.changes import apply_changes
+from syncd.store.runs import StreamResult, end_stream, open_run
 from syncd.store.walks import (
     Walk,
     abandon_open_walk,
@@ -156,6 +157,24 @@ async def test_a_walk_does_not_go_on_behind_a_page_that_a_failover_has_lost(stor
             await turn(store, walk, person(3), cursor=cursor)
     assert store.query("SELECT outcome FROM syncd.walks") == [("open",)]
     assert (await opened(store)).page_number == 1
+
+
+@pytest.mark.fault(83)
+async def test_a_stream_is_not_green_by_a_certificate_that_a_failover_has_lost(store: Store) -> None:
+    """Its driver has seen the certificate committed, and closes the stream's books after it."""
+    run = await open_run(store.database, store.lease, "sync", uuid4(), [STREAM], resume=False)
+    store.run_id = run.run_id
+    await turn(store, await opened(store), person(1), cursor=None)
+    async with store.begin() as tx:
+        assert (await end_stream(tx, StreamResult(STREAM, "certified"))).pages == 1
+    lost = "UPDATE syncd.walks SET outcome = 'open', ended_at = NULL RETURNING outcome"
+    assert store.query(lost) == [("open",)]
+    for status in ("certified", "held"):
+        with pytest.raises(DatabaseError, match="has gone back to an older state"):
+            async with store.begin() as tx:
+                await end_stream(tx, StreamResult(STREAM, status))
+    async with store.begin() as tx:
+        assert (await end_stream(tx, StreamResult(STREAM, "failed", "the API was silent"))).pages == 1
 
 
 async def test_streams_do_not_share_positions(store: Store) -> None:
