@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.simulation.linked import Change
+from tests.simulation.linked import STORE, Change
 
 _STREAM, _INSTALLATION, _REMOVALS = (f"syncd/sync/{name}.py" for name in ("stream", "installation", "removals"))
+_REFRESH = "syncd/credentials/refresh.py"
 # In `remove_absent`; `foresee_removal` has a first half that looks alike.
 _SINCE = """\
     since = await witnessed_since(tx, rules.witnesses)
@@ -16,10 +17,11 @@ _SINCE = """\
 
 @dataclass(frozen=True)
 class EngineBug:
-    """What goes wrong, and where."""
+    """What goes wrong, and where. `fault`: the one that it takes; None: any."""
 
     name: str
     changes: tuple[Change, ...]
+    fault: str | None = None
 
 
 BUGS = (
@@ -91,5 +93,29 @@ BUGS = (
           "    async with run.database.begin(run.lease, run.run_id, stream.name) as tx:\n"
           "        await end_stream(tx, StreamResult(stream.name, \"certified\"))\n"
           "        walk = await open_walk("),),
+    ),
+    EngineBug(
+        "the fence asks for the epoch alone",
+        ((STORE, "return (self.epoch, self.owner) == (lease.epoch, lease.owner)", "return self.epoch == lease.epoch"),),
+        "failover",
+    ),
+    EngineBug(
+        "a walk goes on behind a page that a failover has lost",
+        ((STORE, "if walk.walk_id not in tx.data.walks or len(earlier) != walk.page_number:",
+          "if walk.walk_id not in tx.data.walks:"),),
+        "failover",
+    ),
+    EngineBug(
+        "a stream is green by a certificate that a failover has lost",
+        ((STORE, "    if is_green and not any(", "    if False and not any("),),
+        "failover",
+    ),
+    EngineBug(
+        "a refresh token is spent without a word before",
+        ((_REFRESH, "        await self.store.intend(tokens.refresh_token)\n", ""),),
+    ),
+    EngineBug(
+        "a new pair is not stored",
+        ((_REFRESH, "        await self._save(fresh, spent=tokens.refresh_token)\n", ""),),
     ),
 )  # fmt: skip

@@ -18,6 +18,8 @@ from tests.planted.bug import ROOT
 
 # In the order in which they import one another.
 ENGINE = ("removals", "run", "stream", "installation", "outcome", "round")
+PATHS = {name: f"syncd/sync/{name}.py" for name in ENGINE} | {"refresh": "syncd/credentials/refresh.py"}
+STORE = "tests/simulation/store.py"
 Change = tuple[str, str, str]  # path, what stands there once, what stands there instead
 
 
@@ -40,10 +42,10 @@ def link(changes: tuple[Change, ...] = ()) -> Engine:
     package = f"tests.simulation._linked_{abs(hash(changes))}"
     modules: dict[str, ModuleType] = {}
     sys.modules[package] = ModuleType(package)
-    for name in ENGINE:
-        path = f"syncd/sync/{name}.py"
+    for name, path in {"store": STORE, **PATHS}.items():
         text = _changed(path, (ROOT / path).read_text(), changes)
-        text = re.sub(r"from syncd\.store\.\w+ import", "from tests.simulation.store import", text)
+        if path != STORE:
+            text = re.sub(r"from syncd\.store\.\w+ import", f"from {package}.store import", text)
         text = re.sub(rf"from syncd\.sync\.({'|'.join(ENGINE)}) import", rf"from {package}.\1 import", text)
         modules[name] = _module(f"{package}.{name}", path, text)
     return Engine(modules)

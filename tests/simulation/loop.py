@@ -5,20 +5,40 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from heapq import heappop
 from typing import Any
+
+RESOLUTION_S = 1e-9
+EPOCH = datetime(2026, 5, 10, tzinfo=UTC)
+
+
+def stamp(now_s: float) -> datetime:
+    """The instant of a virtual second."""
+    return EPOCH + timedelta(seconds=now_s)
+
+
+class LoopClock:
+    """`clock.Clock` on the running loop's time."""
+
+    def now(self) -> datetime:
+        """Its instant."""
+        return stamp(self.monotonic())
+
+    def monotonic(self) -> float:
+        """Its seconds."""
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, delay_s: float) -> None:
+        """Let it pass."""
+        await asyncio.sleep(delay_s)
 
 
 class _Selector(selectors.BaseSelector):
-    """Nothing to select from: a wait for a timer is the time that it takes."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
+    """Nothing to select from, and nobody does."""
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None:
-            raise Stuck("every task waits, and nobody is left to wake one")
-        self.now_s += max(0.0, timeout)
-        return []
+        raise NotImplementedError
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         return selectors.SelectorKey(fileobj, 0, events, data)
@@ -38,8 +58,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """`before_turn` is called with each turn's number before its callbacks run: there a process can die."""
 
     def __init__(self) -> None:
-        self._virtual = _Selector()
-        super().__init__(self._virtual)
+        self.now_s = 0.0
+        super().__init__(_Selector())
         self.turns = 0
         self.before_turn: Callable[[int], None] = lambda _: None
         # A failure of a task that died with its process is no news.
@@ -47,13 +67,28 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         """Virtual seconds."""
-        return self._virtual.now_s
-
-    def pass_time(self, seconds: float) -> None:
-        """Let time pass while nobody runs."""
-        self._virtual.now_s += seconds
+        return self.now_s
 
     def _run_once(self) -> None:
+        """What the base class does, without what only real files and real time need; it is half of the work.
+
+        A wait for a timer is the time that it takes.
+        """
         self.turns += 1
         self.before_turn(self.turns)
-        super()._run_once()  # type: ignore[misc]
+        ready, scheduled = self._ready, self._scheduled  # type: ignore[attr-defined]
+        while scheduled and scheduled[0]._cancelled:
+            heappop(scheduled)._scheduled = False
+        if not ready and not self._stopping:  # type: ignore[attr-defined]
+            if not scheduled:
+                raise Stuck("every task waits, and nobody is left to wake one")
+            self.now_s = max(self.now_s, scheduled[0]._when)
+        due = self.now_s + RESOLUTION_S
+        while scheduled and scheduled[0]._when < due:
+            handle = heappop(scheduled)
+            handle._scheduled = False
+            ready.append(handle)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()

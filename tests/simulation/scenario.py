@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -20,21 +20,22 @@ from syncd.model import Installation
 from syncd.sources.revento import SOURCE
 from syncd.store.changes import by_table
 from tests.simulation import api, store
-from tests.simulation.api import ModelApi, Readings, Source, stamp
+from tests.simulation.api import ModelApi, Readings, Source
+from tests.simulation.authorization import Authorization, ModelTokenEndpoint
 from tests.simulation.linked import Engine
-from tests.simulation.loop import Stuck, VirtualLoop
+from tests.simulation.loop import LoopClock, Stuck, VirtualLoop, stamp
 from tests.simulation.process import Process
 
 PARTICIPANTS = SOURCE.stream("participants")
 NAME = f"revento/{api.EVENT_ID}"
-PAGE_SIZE = 2
+PAGE_SIZE = api.LARGEST_LIMIT
 PEOPLE = 5
 ROUNDS = 2
 QUIET_ROUNDS = 4
 # Virtual seconds: whatever takes longer goes round in circles.
 PATIENCE_S = 40 * 86_400.0
 MOST_TURNS = 60_000
-MOST_UNWINDING = 500
+UNWINDING_S = 600.0
 PROPOSED = Readings()
 # Two walks are begun anew in one round, and the next round's is prepared. Each time that a round is cut off and taken
 # up again may add one.
@@ -43,13 +44,15 @@ MOST_RESTARTS = 3
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a history depends on. `crash_at`, `pause_at`: turns of the loop; `downtime_s`: before each new start."""
+    """All that a history depends on. Crash, pause and failover come at turns of the loop; `downtime_s`: before each new
+    start."""
 
     readings: Readings = PROPOSED
     acts: Mapping[int, tuple[str, int]] = field(default_factory=dict)  # number of a listing call -> what happens then
     drivers: int = 1
     crash_at: tuple[int, ...] = ()
     pause_at: int | None = None
+    failover_at: int | None = None
     lost_replies: tuple[int, ...] = ()
     refused: tuple[int, ...] = ()
     downtime_s: float = 5.0
@@ -75,18 +78,29 @@ def play(plan: Plan, engine: Engine) -> Verdict:
 class _Play:
     def __init__(self, plan: Plan, engine: Engine) -> None:
         self.plan, self.engine, self.verdict = plan, engine, Verdict()
-        self.source = Source(plan.readings, {call: self._act(*act) for call, act in plan.acts.items()})
-        self.model = store.Model(
-            _installation(), lost_replies=plan.lost_replies, refused=plan.refused, on_commit=self._judge_commit
+        self.store = engine.modules["store"]  # `store` itself, unless a bug was put in
+        self.loop = VirtualLoop()
+        self.loop.before_turn = self._before_turn
+        self.struck = False  # while a refresh token was being spent
+        readings = plan.readings
+        self.authorization = Authorization(
+            readings.reuse_has_grace, readings.refresh_revokes, self.loop.time, lambda: self.struck, self._violated
+        )
+        acts = {call: self._act(*act) for call, act in plan.acts.items()}
+        self.source = Source(readings, self.authorization, acts)
+        self.model = self.store.Model(
+            self.store.State(_installation(), self.authorization.consent()),
+            lost_replies=plan.lost_replies,
+            refused=plan.refused,
+            on_commit=self._judge_commit,
         )
         self.first: Process | None = None
         self.cuts = 0
-        self.loop = VirtualLoop()
-        self.loop.before_turn = self._before_turn
 
     def _act(self, name: str, argument: int) -> Callable[[Source], None]:
         def act(source: Source) -> None:
             self.verdict.fired.add(name)
+            self.struck |= name == "lose_token_reply"
             getattr(source, name)(*([argument] if name in ("add", "change", "withdraw") else []))
 
         return act
@@ -104,21 +118,42 @@ class _Play:
             self.loop.before_turn = lambda _: None
             _end(self.loop)
         self.verdict.turns, self.verdict.calls = self.loop.turns, self.source.calls
+        self.verdict.fired |= {kind for kind, times in self._came_to_act().items() if times}
         return self.verdict
+
+    def _came_to_act(self) -> dict[str, int]:
+        server = self.authorization
+        return {
+            "clamped": self.source.clamped,
+            "token renewed": server.refreshes,
+            "token reused": server.reused,
+            "lost": sum(number <= self.model.commits for number in self.plan.lost_replies),
+            "refused": sum(number <= self.model.commits for number in self.plan.refused),
+        }
 
     def _before_turn(self, turn: int) -> None:
         if turn > MOST_TURNS:
             raise Stuck("it does not come to an end")
         if turn in self.plan.crash_at and self.first is not None and not self.first.is_dead:
             self.verdict.fired.add("crash")
-            self.cuts += 1
+            self._strike()
             self.first.kill()
         if turn == self.plan.pause_at and self.first is not None:
             self.verdict.fired.add("pause")
-            self.cuts += 1  # the round is taken over while it lasts
+            self._strike()  # the round is taken over while it lasts
             process = self.first
             process.pause()
             self.loop.call_later(3 * self.model.lease_s, process.resume)
+        if turn == self.plan.failover_at:
+            self.verdict.fired.add("failover")
+            self._strike()
+            before = self.model.state.tokens
+            self.model.fail_over(1 + turn % store.MOST_LOST)
+            self.struck |= self.model.state.tokens != before
+
+    def _strike(self) -> None:
+        self.cuts += 1
+        self.struck |= self.model.state.tokens.in_doubt
 
     async def _main(self) -> None:
         for number in range(PEOPLE):
@@ -155,25 +190,49 @@ class _Play:
     async def _round(self, process: Process, owner: str) -> Any:
         """One round; None where an error of ours ended it."""
         engine = self.engine
+        size = PAGE_SIZE + self.plan.readings.limit_is_clamped  # more than the server gives
         order = engine.Order(
-            self.model.installation, (PARTICIPANTS,), "sync", owner, PAGE_SIZE, removals=engine.Rules(min_rows=3)
+            self.model.installation, (PARTICIPANTS,), "sync", owner, size, removals=engine.Rules(min_rows=3)
         )
         try:
             return await engine.run_round(
-                order, store.Database(self.model, process), self._connect(process), engine.Watch()
+                order, self.store.Database(self.model, process), self._connect(process), engine.Watch()
             )
         except SyncdError as error:
             self.verdict.fired.add(type(error).__name__)
             self.cuts += isinstance(error, DatabaseError)
             await asyncio.sleep(1.0)
             return None
+        finally:
+            self._consent_if_asked()
 
     def _connect(self, process: Process) -> Any:
         @asynccontextmanager
         async def connect(run: Any, claimed: Any) -> AsyncIterator[ModelApi]:
-            yield ModelApi(self.source, process)
+            tokens = self.engine.TokenManager(
+                self.store.StoredTokens(run.database, run.lease),
+                ModelTokenEndpoint(self.authorization, process),
+                LoopClock(),
+            )
+            try:
+                yield ModelApi(self.source, process, tokens)
+            finally:
+                await asyncio.shield(tokens.drain())
 
         return connect
+
+    def _consent_if_asked(self) -> None:
+        """The organizer connects the event again, as soon as it is needed."""
+        known = self.model.installation
+        if known.state != "needs_consent":
+            return
+        self.verdict.fired.add("consent")
+        if not self.struck:
+            self._violated("O9", "a new consent is needed, and nothing has struck a refresh")
+        grant = UUID(int=known.grant_id.int + 1)
+        self.model.write(
+            installation=replace(known, state="active", grant_id=grant), tokens=self.authorization.consent()
+        )
 
     # --- oracles -----------------------------------------------------------------------------------------------------
 
@@ -181,14 +240,15 @@ class _Play:
         self.verdict.violations.append(f"{oracle}: {what}")
 
     def _judge_commit(self, tx: store.Transaction) -> None:
-        if self.model.lease.epoch != tx.lease.epoch:
+        claim = self.model.lease
+        if (claim.owner, claim.epoch) != (tx.lease.owner, tx.lease.epoch):
             self._violated("O6", "a driver that was overtaken has written")
         before, after = tx.before, tx.data
         if before is not self.model.data:
             self._violated("O5", "two transactions wrote at once")
         for key, row in after.rows.items():
             old = before.rows.get(key)
-            if old is not None and _older(row, old):
+            if old is not None and _older(row, old) and not _is_met_again(before, key, row):
                 self._violated("O3", f"{key} has gone back from {old.known.version} to {row.known.version}")
             if row.is_hidden and (old is None or not old.is_hidden) and self._is_here(key):
                 self._violated("O4", f"{key} was hidden, and is listed")
@@ -252,11 +312,8 @@ def _end(loop: VirtualLoop) -> None:
     loop.before_turn = lambda turn: None
     for task in asyncio.all_tasks(loop):
         task.cancel()
-    for _ in range(MOST_UNWINDING):
-        if not asyncio.all_tasks(loop):
-            break
-        loop.call_soon(loop.stop)
-        loop.run_forever()
+    if tasks := asyncio.all_tasks(loop):
+        loop.run_until_complete(asyncio.wait(tasks, timeout=UNWINDING_S))
     loop.close()
     asyncio.set_event_loop(None)
 
@@ -274,6 +331,12 @@ def _key(person_id: str) -> str:
 
 def _older(row: store.Row, than: store.Row) -> bool:
     return bool(row.known.version and than.known.version and row.known.version < than.known.version)
+
+
+def _is_met_again(before: store.Data, key: str, row: store.Row) -> bool:
+    """The one way back: a walk meets the older version that a certified one has met, so the source went back."""
+    content, walk_id = before.older.get(key, (None, None))
+    return walk_id is not None and before.walks[walk_id].outcome == "certified" and content == row.known.content_hash
 
 
 def _stale(row: store.Row, version: Any) -> bool:

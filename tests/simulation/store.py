@@ -7,6 +7,7 @@ binds the engine to it. What it shares with the store is what decides: `changes.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -25,8 +26,9 @@ from syncd.store.removals import Absence, Pending, Ref, end_hold, held_since, re
 from syncd.store.requests import PendingRequests
 from syncd.store.runs import HELD_EXIT_CODE, RESUMABLE_FOR_S, OpenRun, StreamResult
 from syncd.store.walks import Walk, split
-from syncd.wire.position import CursorAt, Position, Readings, Start, usable
-from tests.simulation.api import stamp
+from syncd.wire.position import NOTHING_SHOWN, CursorAt, Position, Readings, Start, usable
+from syncd.wire.tokens import Tokens
+from tests.simulation.loop import stamp
 from tests.simulation.process import Process
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
 ]
 
 ACT_S = 0.001
+MOST_LOST = 8
 NOTHING_PENDING = Pending(frozenset(), frozenset())
 
 
@@ -91,45 +94,87 @@ class Data:
     pages: Mapping[UUID, tuple[PageRow, ...]] = field(default_factory=dict)
     results: Mapping[UUID, StreamResult] = field(default_factory=dict)
     pending: Pending = NOTHING_PENDING
+    older: Mapping[str, tuple[bytes, UUID]] = field(default_factory=dict)  # content and walk, by key
 
     def open_walk(self) -> WalkRow | None:
         """The stream's open walk."""
         return next((walk for walk in self.walks.values() if walk.outcome == "open"), None)
 
 
-@dataclass
+@dataclass(frozen=True)
 class RunRow:
     """One run."""
 
     trigger: str
     state: str
+    grant_id: UUID
     heartbeat_at: datetime
 
 
-@dataclass
+@dataclass(frozen=True)
 class LeaseRow:
     """The lease; `until_s` None: it was given back."""
 
     epoch: int = 0
     owner: str | None = None
     until_s: float | None = None
-    sharers: int = 0  # page transactions that hold it against a takeover
+
+    def is_of(self, lease: Lease) -> bool:
+        """Whether this is the newest claim."""
+        return (self.epoch, self.owner) == (lease.epoch, lease.owner)
+
+
+@dataclass(frozen=True)
+class State:
+    """All that is durable. Replaced whole at each commit."""
+
+    installation: Installation
+    tokens: Tokens
+    data: Data = field(default_factory=Data)
+    lease: LeaseRow = field(default_factory=LeaseRow)
+    runs: Mapping[UUID, RunRow] = field(default_factory=dict)
 
 
 @dataclass
 class Model:
     """The server. `commits` counts page transactions; `lost_replies` and `refused` name those that go wrong."""
 
-    installation: Installation
-    lease_s: float = 60.0
-    data: Data = field(default_factory=Data)
-    lease: LeaseRow = field(default_factory=LeaseRow)
-    runs: dict[UUID, RunRow] = field(default_factory=dict)
+    state: State
+    lease_s: float = 12.0
     commits: int = 0
     lost_replies: Collection[int] = ()
     refused: Collection[int] = ()
     on_commit: Any = lambda *_: None  # (before, after, transaction): the oracles
+    sharers: set[Transaction] = field(default_factory=set)  # they hold the lease against a takeover
+    _earlier: deque[State] = field(default_factory=lambda: deque(maxlen=MOST_LOST))
     _ids: int = 0
+
+    @property
+    def installation(self) -> Installation:
+        """The installation as it stands."""
+        return self.state.installation
+
+    @property
+    def data(self) -> Data:
+        """The stream's tables."""
+        return self.state.data
+
+    @property
+    def lease(self) -> LeaseRow:
+        """The lease."""
+        return self.state.lease
+
+    def write(self, **changes: Any) -> None:
+        """A commit."""
+        self._earlier.append(self.state)
+        self.state = replace(self.state, **changes)
+
+    def fail_over(self, lost: int) -> None:
+        """A standby takes over that has not got the last `lost` commits; every transaction ends."""
+        for _ in range(min(lost, len(self._earlier))):
+            self.state = self._earlier.pop()
+        for tx in list(self.sharers):
+            tx.expire()
 
     def next_id(self) -> UUID:
         """Ids in the order in which they are asked for, so that a seed replays."""
@@ -164,7 +209,7 @@ class Database:
         await self.process.act(ACT_S)
         self._fence(lease)
         tx = Transaction(self, lease, run_id, StreamKey(lease.installation, stream), model.data, _now())
-        model.lease.sharers += 1
+        model.sharers.add(tx)
         timeout = asyncio.get_running_loop().call_later(model.lease_s / 3, tx.expire)
         try:
             yield tx
@@ -175,7 +220,7 @@ class Database:
             tx.expire()
 
     def _fence(self, lease: Lease) -> None:
-        if self.model.lease.epoch != lease.epoch:
+        if not self.model.lease.is_of(lease):
             raise LeaseLost("another driver has taken over")
 
     async def control(self, lease: Lease | None = None) -> None:
@@ -185,7 +230,7 @@ class Database:
             self._fence(lease)
 
 
-@dataclass
+@dataclass(eq=False)
 class Transaction:
     """A copy of the data that becomes the data at its commit."""
 
@@ -197,6 +242,7 @@ class Transaction:
     now: datetime
     is_over: bool = False
     served: tuple[Page, ...] = ()
+    shown: Readings = NOTHING_SHOWN
     before: Data = field(init=False)
 
     def __post_init__(self) -> None:
@@ -209,9 +255,8 @@ class Transaction:
 
     def expire(self) -> None:
         """The server ends it: after its commit, at its rollback, or because it stood idle for too long."""
-        if not self.is_over:
-            self.is_over = True
-            self.database.model.lease.sharers -= 1
+        self.is_over = True
+        self.database.model.sharers.discard(self)
 
     async def act(self) -> None:
         """A statement. Raises DatabaseError once the server has ended the transaction."""
@@ -227,10 +272,24 @@ class Transaction:
         if model.commits in model.refused:
             raise DatabaseError("the server has ended the session")
         model.on_commit(self)
-        model.data = self.data
+        model.write(data=self.data, installation=self._with_readings(), runs=self._with_heartbeat())
         self.expire()
         if model.commits in model.lost_replies:
             raise DatabaseError("the connection has broken off")
+
+    def _with_readings(self) -> Installation:
+        known = self.database.model.installation
+        return replace(
+            known,
+            cursor_survives_refresh=_newer(self.shown.survives_refresh, known.cursor_survives_refresh),
+            cursor_survives_limit=_newer(self.shown.survives_limit, known.cursor_survives_limit),
+        )
+
+    def _with_heartbeat(self) -> Mapping[UUID, RunRow]:
+        runs = self.database.model.state.runs
+        if not self.served or self.run_id not in runs:
+            return runs
+        return {**runs, self.run_id: replace(runs[self.run_id], heartbeat_at=self.now)}
 
 
 # --- leases ---------------------------------------------------------------------------------------------------------
@@ -239,12 +298,12 @@ class Transaction:
 async def claim(database: Database, installation: str, owner: str) -> Claim | None:
     """Take the lease if it is free or has run out, once no page transaction holds it."""
     await database.control()
-    row = database.model.lease
-    while row.until_s is None or row.until_s < _now_s():
-        if not row.sharers:
-            after_crash = row.owner is not None
-            row.epoch, row.owner, row.until_s = row.epoch + 1, owner, _now_s() + database.lease_s
-            lease = Lease(installation, owner, row.epoch)
+    model = database.model
+    while model.lease.until_s is None or model.lease.until_s < _now_s():
+        if not model.sharers:
+            after_crash = model.lease.owner is not None
+            lease = Lease(installation, owner, model.lease.epoch + 1)
+            model.write(lease=LeaseRow(lease.epoch, owner, _now_s() + database.lease_s))
             await database.control()
             return Claim(lease, after_crash)
         await database.process.act(ACT_S)
@@ -271,16 +330,53 @@ async def kept(database: Database, lease: Lease) -> AsyncIterator[None]:
         heartbeat.cancel()
         await asyncio.wait([heartbeat])
         await database.control()
-        if database.model.lease.epoch == lease.epoch:
-            database.model.lease.owner = database.model.lease.until_s = None
+        if database.model.lease.is_of(lease):
+            database.model.write(lease=LeaseRow(lease.epoch))
 
 
 async def _renew(database: Database, lease: Lease) -> None:
     while True:
         await asyncio.sleep(database.lease_s / 3)
         await database.control()
-        if database.model.lease.epoch == lease.epoch:
-            database.model.lease.until_s = _now_s() + database.lease_s
+        if database.model.lease.is_of(lease):
+            database.model.write(lease=LeaseRow(lease.epoch, lease.owner, _now_s() + database.lease_s))
+
+
+# --- tokens ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class StoredTokens:
+    """`model.TokenStore` for the driver that holds `lease`."""
+
+    database: Database
+    lease: Lease
+
+    async def load(self) -> Tokens:
+        """The newest pair."""
+        await self.database.control()
+        return self.database.model.state.tokens
+
+    async def intend(self, refresh_token: str) -> None:
+        """Note that this refresh token is about to be spent."""
+        await self.database.control(self.lease)
+        await self._write(replace(self.database.model.state.tokens, in_doubt=True))
+
+    async def save(self, tokens: Tokens, *, spent: str) -> None:
+        """Replace the pair whose refresh token was spent."""
+        await self.database.control()
+        if self.database.model.state.tokens.refresh_token != spent:
+            raise LeaseLost("the credentials were replaced meanwhile")
+        await self._write(tokens)
+
+    async def refuse(self, code: str) -> None:
+        """Note that the grant is dead."""
+        await self.database.control(self.lease)
+        await self._write(replace(self.database.model.state.tokens, in_doubt=False))
+
+    async def _write(self, tokens: Tokens) -> None:
+        self.database.model.write(tokens=tokens)
+        await self.database.control()
 
 
 # --- the installation and its runs ----------------------------------------------------------------------------------
@@ -295,7 +391,9 @@ async def find_installation(database: Database, name: str) -> Installation:
 async def set_state(database: Database, installation: Installation, state: Any, reason: str | None) -> None:
     """Change its state."""
     await database.control()
-    database.model.installation = replace(database.model.installation, state=state)
+    known = database.model.installation
+    if known.grant_id == installation.grant_id:
+        database.model.write(installation=replace(known, state=state))
 
 
 async def open_run(
@@ -304,19 +402,22 @@ async def open_run(
     """Take up the round that was cut off within the last hour, or begin one."""
     await database.control(lease)
     model = database.model
-    newest = next(reversed(model.runs), None)
+    runs = dict(model.state.runs)
+    newest = next(reversed(runs), None)
     oldest = _now() - timedelta(seconds=RESUMABLE_FOR_S)
     run_id = None
     if resume and newest is not None:
-        row = model.runs[newest]
-        if row.state in ("running", "interrupted") and row.trigger == trigger and row.heartbeat_at > oldest:
+        row = runs[newest]
+        is_cut_off = row.state in ("running", "interrupted") and row.heartbeat_at > oldest
+        if is_cut_off and (row.trigger, row.grant_id) == (trigger, grant_id):
             run_id = newest
-    for row in model.runs.values():
-        row.state = "interrupted" if row.state == "running" else row.state
+    for each, row in runs.items():
+        runs[each] = replace(row, state="interrupted" if row.state == "running" else row.state)
     if run_id is None:
         run_id = model.next_id()
-        model.runs[run_id] = RunRow(trigger, "running", _now())
-    model.runs[run_id].state = "running"
+        runs[run_id] = RunRow(trigger, "running", grant_id, _now())
+    runs[run_id] = replace(runs[run_id], state="running")
+    model.write(runs=runs)
     done = model.data.results.get(run_id)
     await database.control()
     return OpenRun(run_id, (done,) if done and done.status in ("certified", "held") else ())
@@ -325,7 +426,9 @@ async def open_run(
 async def end_run(database: Database, lease: Lease, run_id: UUID, state: str, exit_code: int) -> None:
     """Close the run."""
     await database.control(lease)
-    database.model.runs[run_id].state = state
+    runs = database.model.state.runs
+    if run_id in runs:
+        database.model.write(runs={**runs, run_id: replace(runs[run_id], state=state)})
     await database.control()
 
 
@@ -372,7 +475,7 @@ async def open_walk(tx: Transaction, *, grant: str) -> Walk:
         return walk
     if isinstance(position, CursorAt):
         return walk
-    await abandon_walk(tx, walk, "its position is too old")
+    await abandon_walk(tx, walk, "its position is too old or was issued to another grant")
     return await begin_walk(tx, position, generation=walk.generation + 1)
 
 
@@ -415,11 +518,8 @@ async def save_position(tx: Transaction, position: Position) -> None:
 
 async def note_readings(tx: Transaction, seen: Readings) -> None:
     """Remember what the API was seen to do with a cursor."""
-    model, known = tx.database.model, tx.database.model.installation
-    model.installation = replace(
-        known,
-        cursor_survives_refresh=_newer(seen.survives_refresh, known.cursor_survives_refresh),
-        cursor_survives_limit=_newer(seen.survives_limit, known.cursor_survives_limit),
+    tx.shown = Readings(
+        _newer(seen.survives_refresh, tx.shown.survives_refresh), _newer(seen.survives_limit, tx.shown.survives_limit)
     )
 
 
@@ -446,12 +546,11 @@ async def record_page(tx: Transaction, walk: Walk, page: Page, counts: Counts) -
     seen = len(page.changes) + len(page.rejected)
     assert counts.seen == seen, "the books must balance"
     earlier = tx.data.pages.get(walk.walk_id, ())
-    assert len(earlier) == walk.page_number, "the primary key of the ledger"
+    if walk.walk_id not in tx.data.walks or len(earlier) != walk.page_number:
+        raise DatabaseError("the ledger does not end with the page before")
     row = PageRow(tx.run_id, page.request_id, counts, page.limit, key_hashes(page.changes), tx.now)
     tx.data = replace(tx.data, pages={**tx.data.pages, walk.walk_id: (*earlier, row)})
     tx.served = (*tx.served, page)
-    if tx.run_id in tx.database.model.runs:
-        tx.database.model.runs[tx.run_id].heartbeat_at = tx.now
 
 
 async def certify(tx: Transaction, walk: Walk, *, limit: int | None) -> None:
@@ -482,21 +581,38 @@ async def apply_changes(
 ) -> Counts:
     """Write the entities of one page, by the store's own judgement."""
     await tx.act()
-    rows = dict(tx.data.rows)
+    before, rows, older = tx.data, dict(tx.data.rows), dict(tx.data.older)
     tally = dict.fromkeys((verdict.value for verdict in real.Verdict), 0)
-    for _, served in real.by_table(changes):
+    for table, served in real.by_table(changes):
         newest = real.newest_of(served)
+        met = set()
+        superseded = {}
         for row in sorted(served, key=lambda each: each.key):
-            stored = rows.get(row.key)
-            verdict = (
-                real.judge(stored.known if stored else None, row) if newest[row.key] is row else real.Verdict.SUPERSEDED
-            )
+            verdict = real.judge(_known(before, row.key), row) if newest[row.key] is row else real.Verdict.SUPERSEDED
             tally[verdict.value] += 1
-            if verdict in (real.Verdict.INSERT, real.Verdict.UPDATE):
-                known = Known(row.content_hash, row.change.version, is_stub=False)
-                rows[row.key] = Row(known, tx.now)
-    tx.data = replace(tx.data, rows=rows)
+            if verdict is real.Verdict.SUPERSEDED:
+                superseded[row.key] = row.content_hash
+                continue
+            met.add(row.key)
+            if verdict is not real.Verdict.UNCHANGED:
+                rows[row.key] = Row(Known(row.content_hash, row.change.version, is_stub=False), tx.now)
+        if walk_id is not None:
+            seen = {key for page in before.pages.get(walk_id, ()) for key in split(page.keys)}
+            unmet = {key: content for key, content in superseded.items() if key not in met}
+            older |= {key: (content, walk_id) for key, content in unmet.items() if key_hash(table, key) not in seen}
+            for key in met:
+                older.pop(key, None)
+    tx.data = replace(tx.data, rows=rows, older=older)
+    tally["updated"] += tally["reverted"]
     return Counts(**tally)
+
+
+def _known(data: Data, key: str) -> Known | None:
+    if (row := data.rows.get(key)) is None:
+        return None
+    content, walk_id = data.older.get(key, (None, None))
+    is_certified = walk_id is not None and data.walks[walk_id].outcome == "certified"
+    return replace(row.known, older_hash=content, is_older_certified=is_certified)
 
 
 async def quarantine(tx: Transaction, page: Page) -> int:
@@ -508,7 +624,11 @@ async def quarantine(tx: Transaction, page: Page) -> int:
 async def end_stream(tx: Transaction, result: StreamResult) -> StreamResult:
     """Write down what became of the stream."""
     await tx.act()
-    pages = [page for pages in tx.data.pages.values() for page in pages if page.run_id == tx.run_id]
+    mine = {walk_id: pages for walk_id, pages in tx.data.pages.items() if any(p.run_id == tx.run_id for p in pages)}
+    pages = [page for pages in mine.values() for page in pages if page.run_id == tx.run_id]
+    is_green = result.status in ("certified", "held")
+    if is_green and not any(tx.data.walks[walk_id].outcome == "certified" for walk_id in mine):
+        raise DatabaseError("the certificate is lost")
     books = sum((page.counts for page in pages), Counts())
     ended = replace(result, pages=len(pages), counts=books)
     tx.data = replace(tx.data, results={**tx.data.results, tx.run_id: ended})
@@ -567,5 +687,5 @@ async def hide(tx: Transaction, tables: Iterable[Table], refs: Iterable[Ref]) ->
     await tx.act()
     rows = dict(tx.data.rows)
     for ref in refs:
-        rows[ref.key] = Row(Known(None, rows[ref.key].known.version, is_stub=False), tx.now, is_hidden=True)
+        rows[ref.key] = Row(Known(None, None, is_stub=False), tx.now, is_hidden=True)
     tx.data = replace(tx.data, rows=rows)
