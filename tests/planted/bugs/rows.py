@@ -12,6 +12,21 @@ _REMOVALS, _CUTS, _RESUME = (f"tests/sync/test_{name}.py" for name in ("removals
 
 BUGS = (
     Bug(
+        "each table of a page is committed alone",
+        "syncd/store/changes.py", "            await _write(tx, table, rows, brought_by)\n",
+        "            await _write(tx, table, rows, brought_by)\n"
+        "            await tx.cursor.execute(\"COMMIT AND CHAIN\")\n",
+        ("tests/sync/test_readers.py::test_a_graph_of_places_is_swapped_whole",), (42,),
+    ),
+    Bug(
+        "a page is committed in halves",
+        _STREAM, "    counts = await apply_changes(tx, page.changes, page.request_id, walk.walk_id)\n",
+        "    counts = await apply_changes(tx, page.changes[::2], page.request_id, walk.walk_id)\n"
+        "    await tx.cursor.execute(\"COMMIT AND CHAIN\")\n"
+        "    counts += await apply_changes(tx, page.changes[1::2], page.request_id, walk.walk_id)\n",
+        ("tests/sync/test_readers.py::test_a_page_is_seen_whole",),
+    ),
+    Bug(
         "unchanged rows are written again",
         _CHANGES, "if known.content_hash == row.content_hash:", "if False:",
         (f"{_OF_CHANGES}::test_the_verdict_on_a_row", f"{_OF_CHANGES}::test_an_unchanged_row_is_not_touched"), (26, 88),
