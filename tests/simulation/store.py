@@ -496,7 +496,7 @@ async def abandon_walk(tx: Transaction, walk: Walk, reason: str) -> None:
     _put_walk(tx, replace(tx.data.walks[walk.walk_id], outcome="abandoned", ended_at=tx.now))
 
 
-async def abandon_open_walk(tx: Transaction) -> None:
+async def abandon_open_walk(tx: Transaction, reason: str) -> None:
     """Forget where the stream stands."""
     await tx.act()
     if row := tx.data.open_walk():
