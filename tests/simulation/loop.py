@@ -10,6 +10,7 @@ from heapq import heappop
 from typing import Any
 
 RESOLUTION_S = 1e-9
+PATIENCE_S = 20.0  # with a real server
 EPOCH = datetime(2026, 5, 10, tzinfo=UTC)
 
 
@@ -57,9 +58,9 @@ class Stuck(Exception):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """`before_turn` is called with each turn's number before its callbacks run: there a process can die."""
 
-    def __init__(self) -> None:
+    def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
         self.now_s = 0.0
-        super().__init__(_Selector())
+        super().__init__(selector or _Selector())
         self.turns = 0
         self.before_turn: Callable[[int], None] = lambda _: None
         # A failure of a task that died with its process is no news.
@@ -80,9 +81,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         while scheduled and scheduled[0]._cancelled:
             heappop(scheduled)._scheduled = False
         if not ready and not self._stopping:  # type: ignore[attr-defined]
-            if not scheduled:
-                raise Stuck("every task waits, and nobody is left to wake one")
-            self.now_s = max(self.now_s, scheduled[0]._when)
+            self._wait()
         due = self.now_s + RESOLUTION_S
         while scheduled and scheduled[0]._when < due:
             handle = heappop(scheduled)
@@ -92,3 +91,25 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             handle = ready.popleft()
             if not handle._cancelled:
                 handle._run()
+
+    def _wait(self) -> None:
+        scheduled = self._scheduled  # type: ignore[attr-defined]
+        if not scheduled:
+            raise Stuck("every task waits, and nobody is left to wake one")
+        self.now_s = max(self.now_s, scheduled[0]._when)
+
+
+class MixedLoop(VirtualLoop):
+    """Virtual time that stands still while somebody waits for a real socket."""
+
+    def __init__(self) -> None:
+        self._real = selectors.DefaultSelector()
+        super().__init__(self._real)
+
+    def _wait(self) -> None:
+        if len(self._real.get_map()) == 1:  # the loop's own pipe
+            super()._wait()
+        elif events := self._real.select(PATIENCE_S):
+            self._process_events(events)  # type: ignore[attr-defined]
+        else:
+            raise Stuck("a socket is silent")

@@ -227,7 +227,7 @@ async def outcome_of(call: Call, side: Side) -> Any:
         return type(error).__name__
 
 
-# --- what stands in the tables ----------------------------------------------------------------------------------------
+# --- what stands in the tables --------------------------------------------------------------------------------------
 
 
 def model_tables(side: Side) -> dict[str, Any]:
@@ -296,7 +296,7 @@ def _shown(position: Position) -> Any:
     return (position.cursor, position.limit) if isinstance(position, CursorAt) else ("start", position.limit)
 
 
-# --- the test -----------------------------------------------------------------------------------------------------------
+# --- the test -------------------------------------------------------------------------------------------------------
 
 
 def model_side(known: Installation) -> Side:
