@@ -35,7 +35,7 @@ from tests.simulation.process import Killed, Process
 from tests.simulation.scenario import NAME, PAGE_SIZE, PARTICIPANTS, PEOPLE
 from tests.store.conftest import VAULT
 
-ROUNDS, QUIET_ROUNDS, DOWNTIME_S = 2, 3, 5.0
+ROUNDS, QUIET_ROUNDS, DOWNTIME_S = 4, 3, 5.0
 READINGS_PLAYED = ("proposed", "limit", "refresh", "clamps", "grace", "revokes")
 
 
@@ -272,7 +272,7 @@ def compare(url: str, seed: int, reading: str, crash: Crash) -> bool:
 @pytest.mark.fault(94)
 @pytest.mark.parametrize("is_after", [False, True])
 def test_a_crash_at_a_commit_leaves_the_same_tables(database_url: str, is_after: bool) -> None:
-    assert compare(database_url, 0, "proposed", Crash(4, is_after))
+    assert compare(database_url, 0, "proposed", Crash(7, is_after))
 
 
 @pytest.mark.fault(94)
