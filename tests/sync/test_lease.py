@@ -184,7 +184,7 @@ async def test_a_driver_that_stalls_in_a_transaction_does_not_keep_its_rescuer_o
                 "INSERT INTO revento.events (event_id, _syncd_synced_at) VALUES ('evt_late', now())"
             )
 
-    with pytest.raises(DatabaseError):
+    with pytest.raises(DatabaseError, match="a transaction stood still for too long and was ended"):
         await stall()
     assert bench.value("SELECT count(*) FROM revento.events") == 0
 
