@@ -9,10 +9,11 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import Enum
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import NamedTuple
 
 from tests.planted.bug import ROOT, Bug
@@ -43,26 +44,43 @@ class Outcome(NamedTuple):
 
 
 def run_all(bugs: Iterable[Bug], *, workers: int, database_url: str | None = None) -> Iterator[Outcome]:
-    """Plant each in turn, `workers` at a time; the outcomes come in the bugs' order."""
-    with ThreadPoolExecutor(workers) as pool:
-        yield from pool.map(partial(run_one, database_url=database_url), bugs)
+    """Plant each in turn, `workers` at a time in a copy each; the outcomes come in the order of the bugs."""
+    with ExitStack() as copies, ThreadPoolExecutor(workers) as pool:
+        folders = SimpleQueue[Path]()
+        for _ in range(workers):
+            folders.put(copies.enter_context(_copy()))
+        yield from pool.map(partial(_run_in_a_free, folders, database_url=database_url), bugs)
+
+
+def _run_in_a_free(folders: SimpleQueue[Path], bug: Bug, *, database_url: str | None) -> Outcome:
+    folder = folders.get()
+    try:
+        return _run_in(folder, bug, database_url)
+    finally:
+        folders.put(folder)
 
 
 def run_one(bug: Bug, *, database_url: str | None = None) -> Outcome:
     """Whether a test notices the bug. `database_url`: of a server's administrator; without one the tests start their
     own. Raises BugDoesNotFit."""
-    planted = bug.applied()
     with _copy() as folder:
-        (folder / bug.path).write_text(planted)
-        said = folder / "said"
-        try:
-            code = run_pytest(
-                folder, [*_OPTIONS, *bug.tests], _environment(folder, database_url), said=said, timeout_s=PATIENCE_S
-            )
-        except TimeoutError:
-            return Outcome(bug, Verdict.FOUND, f"its tests did not end within {PATIENCE_S:g} s")
-        verdict = {_PASSED: Verdict.SURVIVED, _FAILED: Verdict.FOUND}.get(code, Verdict.BROKEN)
-        return Outcome(bug, verdict, _end_of(said.read_text(errors="replace")))
+        return _run_in(folder, bug, database_url)
+
+
+def _run_in(folder: Path, bug: Bug, database_url: str | None) -> Outcome:
+    said = folder / "said"
+    said.unlink(missing_ok=True)
+    (folder / bug.path).write_text(bug.applied())
+    try:
+        code = run_pytest(
+            folder, [*_OPTIONS, *bug.tests], _environment(folder, database_url), said=said, timeout_s=PATIENCE_S
+        )
+    except TimeoutError:
+        return Outcome(bug, Verdict.FOUND, f"its tests did not end within {PATIENCE_S:g} s")
+    finally:
+        shutil.copy2(ROOT / bug.path, folder / bug.path)
+    verdict = {_PASSED: Verdict.SURVIVED, _FAILED: Verdict.FOUND}.get(code, Verdict.BROKEN)
+    return Outcome(bug, verdict, _end_of(said.read_text(errors="replace")))
 
 
 def run_unharmed(bugs: Iterable[Bug], *, workers: int, database_url: str) -> tuple[bool, str]:

@@ -6,7 +6,7 @@ from tests.planted.bug import Bug
 
 _KEEPING, _CHOSEN, _REPLAY = "syncd/store/quarantine.py", "syncd/store/left_out.py", "syncd/store/replay.py"
 _SQL, _RESET, _WALKS = "syncd/store/statements.py", "syncd/sync/reset.py", "syncd/store/walks.py"
-_REPLAYED, _OF_RESET = "tests/sync/test_replay.py", ("tests/sync/test_reset.py",)
+_REPLAYED, _OF_RESET = "tests/sync/test_replay.py", "tests/sync/test_reset.py"
 _OF_COMMAND = "tests/cli/test_quarantine.py"
 _NEWER, _GONE = (
     f"{_REPLAYED}::test_an_older_row_never_overwrites_a_newer_one",
@@ -86,14 +86,17 @@ BUGS = (
     Bug(
         "a reset leaves the cursor",
         _WALKS, "        [reason, tx.now, *tx.stream],\n    )\n    await save_position(tx, Start())\n",
-        "        [reason, tx.now, *tx.stream],\n    )\n", _OF_RESET,
+        "        [reason, tx.now, *tx.stream],\n    )\n",
+        (f"{_OF_RESET}::test_the_next_walk_begins_at_the_first_page",),
     ),
     Bug(
         "a reset abandons no walk",
-        _RESET, '                await abandon_open_walk(tx, "its position was reset by hand")\n', "", _OF_RESET,
+        _RESET, '                await abandon_open_walk(tx, "its position was reset by hand")\n', "",
+        (f"{_OF_RESET}::test_the_next_walk_begins_at_the_first_page",),
     ),
     Bug(
         "a cursor of another grant is shown as usable",
-        "syncd/wire/position.py", 'return "the cursor was issued to another grant"', "return None", _OF_RESET,
+        "syncd/wire/position.py", 'return "the cursor was issued to another grant"', "return None",
+        (f"{_OF_RESET}::test_a_position_is_told_with_what_limits_it",),
     ),
 )  # fmt: skip
