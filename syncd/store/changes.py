@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from itertools import groupby
@@ -78,12 +78,15 @@ async def apply_changes(
 ) -> Counts:
     """Write the entities of one page inside the given transaction, and say what became of each.
 
-    `request_id` is the call that brought those which name none. What only `walk_id` meets can be remembered as older.
+    `request_id` is the call that brought those which name none. `walk_id` is the walk that has met them; without one
+    an older version neither is remembered nor wins.
     """
     total = Counts()
     written: list[Change] = []
     for table, served in by_table(changes):
         known = await _read_known(tx, table, served)
+        if walk_id is None:
+            known = {key: _without_older(each) for key, each in known.items()}
         verdicts = _judge_all(served, known)
         changed = [row for row, verdict in verdicts if verdict in _WRITTEN]
         for brought_by, rows in _by_request(changed, request_id):
@@ -104,11 +107,17 @@ async def foresee_changes(tx: Transaction, changes: Iterable[Change], foreseen: 
     total = Counts()
     for table, served in by_table(changes):
         before = {row.key: foreseen[table.name, row.key] for row in served if (table.name, row.key) in foreseen}
-        verdicts = _judge_all(served, {**await _read_known(tx, table, served), **before})
+        known = {**await _read_known(tx, table, served), **before}
+        verdicts = _judge_all(served, known)
         changed = [row for row, verdict in verdicts if verdict in _WRITTEN]
+        foreseen |= {(table.name, key): _without_older(known[key]) for key in _met_as_stored(verdicts, known)}
         foreseen |= {(table.name, row.key): _as_stored(row) for row in changed}
         total += _count(verdict for _, verdict in verdicts)
     return total
+
+
+def _without_older(known: Known) -> Known:
+    return replace(known, older_hash=None, is_older_certified=False)
 
 
 def _as_stored(row: Keyed) -> Known:
@@ -157,12 +166,16 @@ async def _keep_older(
     tx: Transaction, table: Table, walk_id: UUID, verdicts: list[tuple[Keyed, Verdict]], known: Mapping[str, Known]
 ) -> None:
     """Remember which versions were older than ours; forget those of rows that were met as they are stored now."""
+    newest = newest_of(row for row, _ in verdicts)
+    older = [row for row, verdict in verdicts if verdict is Verdict.SUPERSEDED and newest[row.key] is row]
+    await remember_older(tx, table, walk_id, [(row.key, row.content_hash, key_hash(table, row.key)) for row in older])
+    await forget_older(tx, table, _met_as_stored(verdicts, known))
+
+
+def _met_as_stored(verdicts: list[tuple[Keyed, Verdict]], known: Mapping[str, Known]) -> list[str]:
+    """Rows of which an older version was met before, and now the stored one, or a newer one."""
     met = {row.key for row, verdict in verdicts if verdict is not Verdict.SUPERSEDED}
-    older = {row.key: row for row, verdict in verdicts if verdict is Verdict.SUPERSEDED and row.key not in met}
-    await remember_older(
-        tx, table, walk_id, [(key, row.content_hash, key_hash(table, key)) for key, row in older.items()]
-    )
-    await forget_older(tx, table, [key for key in met if key in known and known[key].older_hash])
+    return [key for key in met if key in known and known[key].older_hash]
 
 
 async def _read_known(tx: Transaction, table: Table, rows: list[Keyed]) -> Mapping[str, Known]:

@@ -1,4 +1,4 @@
-"""Versions that are older than ours, as walks met them: what two certified walks serve, the source has gone back to.
+"""Versions that are older than ours, as walks met them: what one walk after the other serves is the source's own.
 
 An older version is a stale copy most often, and must not overwrite (docs/faults.md O3). Where the source's clock or
 the source itself went back it is the truth, and would never be stored. So it is remembered when a walk meets it and

@@ -17,20 +17,25 @@ from syncd.store.database import Database, translated
 
 log = get_logger(__name__)
 
-# Only who holds up a row, and no table: a migration is nobody's stalled driver.
+# Only who has said nothing for half a lease: not who is at work, nor another rescuer. Only who holds up a row, and no
+# table: a migration is nobody's stalled driver. The list first, or the planner may end them before it asks the rest.
 _END = """
-    SELECT pg_terminate_backend(pid) FROM unnest(pg_blocking_pids(%(waiting)s)) AS pid
-    WHERE EXISTS (SELECT FROM syncd.leases WHERE installation = %(installation)s AND until < clock_timestamp())
+    WITH stalled AS MATERIALIZED (
+    SELECT pid FROM unnest(pg_blocking_pids(%(waiting)s)) AS pid JOIN pg_stat_activity USING (pid)
+    WHERE wait_event = 'ClientRead' AND state_change < clock_timestamp() - make_interval(secs => %(silent_s)s)
+      AND EXISTS (SELECT FROM syncd.leases WHERE installation = %(installation)s AND until < clock_timestamp())
       AND EXISTS (SELECT FROM pg_locks AS waits
                   WHERE waits.pid = %(waiting)s AND NOT waits.granted AND waits.locktype IN ('transactionid', 'tuple'))
+    ) SELECT count(*) FROM stalled WHERE pg_terminate_backend(pid)
 """
 
 
 @asynccontextmanager
 async def ending_stalled(database: Database, installation: str, waiting: int) -> AsyncIterator[None]:
-    """Within the body, end whoever has kept the session with the process id `waiting` from a row for half a lease,
-    once the installation's lease has run out."""
-    ending = asyncio.create_task(_end_stalled(database, {"installation": installation, "waiting": waiting}))
+    """Within the body, end whoever keeps the session with the process id `waiting` from a row and has been silent for
+    half a lease, once the installation's lease has run out."""
+    claim = {"installation": installation, "waiting": waiting, "silent_s": database.lease_s / 2}
+    ending = asyncio.create_task(_end_stalled(database, claim))
     try:
         yield
     finally:
@@ -45,7 +50,8 @@ async def _end_stalled(database: Database, claim: dict[str, object]) -> None:
             with translated():
                 async with database.pool.connection() as connection:
                     cursor = await connection.execute(_END, claim)
-                    if ended := cursor.rowcount:
+                    (ended,) = await cursor.fetchone() or (0,)
+                    if ended:
                         log.warning("stalled_sessions_ended", installation=claim["installation"], sessions=ended)
         except DatabaseError as error:
             log.warning("stalled_sessions_not_ended", installation=claim["installation"], reason=str(error))

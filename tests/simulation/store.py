@@ -591,15 +591,16 @@ async def apply_changes(
             verdict = real.judge(_known(before, row.key), row) if newest[row.key] is row else real.Verdict.SUPERSEDED
             tally[verdict.value] += 1
             if verdict is real.Verdict.SUPERSEDED:
-                superseded[row.key] = row.content_hash
+                if newest[row.key] is row:
+                    superseded[row.key] = row.content_hash
                 continue
             met.add(row.key)
             if verdict is not real.Verdict.UNCHANGED:
                 rows[row.key] = Row(Known(row.content_hash, row.change.version, is_stub=False), tx.now)
         if walk_id is not None:
             seen = {key for page in before.pages.get(walk_id, ()) for key in split(page.keys)}
-            unmet = {key: content for key, content in superseded.items() if key not in met}
-            older |= {key: (content, walk_id) for key, content in unmet.items() if key_hash(table, key) not in seen}
+            first_met = {key: content for key, content in superseded.items() if key_hash(table, key) not in seen}
+            older |= {key: (content, walk_id) for key, content in first_met.items()}
             for key in met:
                 older.pop(key, None)
     tx.data = replace(tx.data, rows=rows, older=older)

@@ -272,3 +272,40 @@ async def test_a_driver_that_stops_in_the_middle_of_a_message_is_ended_by_its_re
         assert bench.value(is_there, stalled.info.backend_pid) == 0
         stack.pop_all()
     await stalled.close()
+
+
+@pytest.mark.fault(96)
+async def test_who_is_at_work_or_waits_too_or_holds_a_table_is_not_ended(bench: Bench) -> None:
+    """A rescuer waits, longer than half a lease, for: somebody who works, then another rescuer, then a migration."""
+    database, name = bench.app.database, bench.names[0]
+    assert await claim(database, name, "first")
+    await asyncio.sleep(1.05)
+    async with await psycopg.AsyncConnection.connect(bench.url) as other:
+        await other.execute("SELECT FROM syncd.leases FOR SHARE")
+        at_work = asyncio.create_task(other.execute("SELECT pg_sleep(1.5)"))
+        await asyncio.sleep(0.1)
+        rescuers = [asyncio.create_task(claim(database, name, f"rescuer {n}")) for n in range(2)]
+        await at_work
+        await other.commit()
+        assert sum(claimed is not None for claimed in await asyncio.gather(*rescuers)) == 1
+        await asyncio.sleep(1.05)
+        await other.execute("LOCK TABLE syncd.leases IN EXCLUSIVE MODE")
+        waiting = asyncio.create_task(claim(database, name, "third"))
+        await asyncio.sleep(1.3)
+        await other.commit()
+        assert await waiting
+
+
+@pytest.mark.fault(96)
+async def test_nobody_is_ended_while_the_lease_lasts(open_bench: OpenBench) -> None:
+    bench = await open_bench({"DAEMON__LEASE_S": "3"})
+    await bench.add()
+    database, name = bench.app.database, bench.names[0]
+    assert await claim(database, name, "first")
+    async with await psycopg.AsyncConnection.connect(bench.url) as silent:
+        await silent.execute("SELECT FROM syncd.leases FOR SHARE")
+        waiting = asyncio.create_task(claim(database, name, "second"))
+        await asyncio.sleep(2.2)
+        await silent.execute("SELECT 1")
+        await silent.commit()
+        assert await waiting is None

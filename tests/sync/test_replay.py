@@ -171,6 +171,21 @@ async def test_an_older_row_never_overwrites_a_newer_one(
     truth.assert_equal(bench.url, bench.sandbox.truth())
 
 
+async def test_an_older_row_does_not_count_as_met_again_when_it_is_read_again(bench: Bench) -> None:
+    """The walk that kept it has met it once, and a replay is no walk."""
+    await bench.sync()
+    row = bench.sandbox.truth()["events"][0]["participants"][4]
+    stale = {"updated_at": "2020-01-01T00:00:00Z", "nickname": "stale\0copy"}
+    bench.sandbox.world.patch(bench.event_id, "participants", row["id"], stale)
+    await bench.sync(streams=["participants"])
+    assert bench.value("SELECT count(*) FROM syncd.older_versions") == 1
+    bench.sandbox.world.patch(bench.event_id, "participants", row["id"], row)
+    replayed = await try_again(bench)
+    assert (replayed.counts.superseded, replayed.counts.updated) == (1, 0)
+    stamp = "SELECT updated_at = %s::timestamptz FROM revento.participants WHERE participant_id = %s"
+    assert bench.value(stamp, row["updated_at"], row["id"])
+
+
 async def test_the_row_is_kept_as_it_was_served_last(bench: Bench, newer_reader: pytest.MonkeyPatch) -> None:
     for name in ("first", "second"):
         serve(bench, PARTICIPANTS, "participants", registered_at="2026-05-01T10:00:00", nickname=name)

@@ -9,6 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from syncd import main
+from syncd.sync.round import Watch
 from tests import truth
 from tests.harness import EVENT, PARTICIPANTS, ROLES, Bench, OpenBench
 
@@ -306,6 +308,48 @@ async def test_a_row_that_is_listed_in_two_versions_keeps_the_newer_one(open_ben
             bench.sandbox.faults.add({"endpoint": PARTICIPANTS, "nth": nth, "set": {"data": page}})
         assert await people_of_a_round(bench) == (0, 0, 60, 1)
     truth.assert_equal(bench.url, bench.sandbox.truth())
+
+
+async def test_a_dry_run_foretells_a_row_that_is_listed_in_two_versions(open_bench: OpenBench) -> None:
+    """A page with the row as it is stored forgets that an older version was met."""
+    bench = await open_bench({"REVENTO__PAGE_SIZE": "20"})
+    await bench.add()
+    await bench.sync()
+    served = bench.sandbox.truth()["events"][0]["participants"]
+    put_back(bench, served[4], "2020-01-01T00:00:00Z")
+    older = participant(bench, 4)
+    await people_of_a_round(bench)
+    pages = {1: served[:20], 3: [*served[40:60], older]}
+    rounds = []
+    for is_dry in (True, False):
+        bench.sandbox.faults.clear()
+        for nth, page in pages.items():
+            bench.sandbox.faults.add({"endpoint": PARTICIPANTS, "nth": nth, "set": {"data": page}})
+        if is_dry:
+            installation = await bench.installation()
+            order = bench.app.order(installation, "sync", main.chosen_streams(installation, ["participants"]))
+            (result,) = await bench.app.preview([order], Watch())
+            assert not isinstance(result, BaseException)
+            (foretold,) = result.streams
+            rounds.append((foretold.counts.updated, foretold.counts.unchanged, foretold.counts.superseded))
+        else:
+            updated, _, unchanged, superseded = await people_of_a_round(bench)
+            rounds.append((updated, unchanged, superseded))
+    assert rounds == [(0, 60, 1), (0, 60, 1)]
+
+
+@pytest.mark.fault(40)
+async def test_of_older_versions_within_one_page_the_newest_is_remembered(bench: Bench) -> None:
+    row = participant(bench, 4)
+    await bench.sync()
+    served = bench.sandbox.truth()["events"][0]["participants"]
+    versions = [served[4] | {"updated_at": f"2020-01-0{day}T00:00:00Z", "nickname": f"day {day}"} for day in (2, 1)]
+    page = {"data": [*served[:4], *versions, *served[5:]], "has_more": False, "next_cursor": None}
+    for books in ((0, 0, 59, 2), (1, 1, 59, 1)):
+        bench.sandbox.faults.add({"endpoint": PARTICIPANTS, "set": page})
+        assert await people_of_a_round(bench) == books
+    nickname = "SELECT nickname FROM revento.participant_private WHERE participant_key LIKE '%%/' || %s"
+    assert bench.value(nickname, row["id"]) == "day 2"
 
 
 @pytest.mark.fault(40)

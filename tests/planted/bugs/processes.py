@@ -111,6 +111,21 @@ BUGS = (
         (f"{_LEASE}::test_a_driver_that_stops_in_the_middle_of_a_message_is_ended_by_its_rescuer",), (96, 97),
     ),
     Bug(
+        "a rescuer ends who is at work",
+        "syncd/store/stalled.py", "WHERE wait_event = 'ClientRead' AND state_change <", "WHERE state_change <",
+        (f"{_LEASE}::test_who_is_at_work_or_waits_too_or_holds_a_table_is_not_ended",), (96,),
+    ),
+    Bug(
+        "a rescuer ends a migration",
+        "syncd/store/stalled.py", "waits.locktype IN ('transactionid', 'tuple')", "waits.locktype IS NOT NULL",
+        (f"{_LEASE}::test_who_is_at_work_or_waits_too_or_holds_a_table_is_not_ended",), (96,),
+    ),
+    Bug(
+        "a rescuer ends who still holds the lease",
+        "syncd/store/stalled.py", "AND until < clock_timestamp())", ")",
+        (f"{_LEASE}::test_nobody_is_ended_while_the_lease_lasts",), (96,),
+    ),
+    Bug(
         "the fence does not ask for the epoch",
         _DATABASE, "WHERE installation = %s AND epoch = %s", "WHERE installation = %s AND epoch >= %s",
         (f"{_OF_LEASES}::test_every_write_under_an_older_epoch_is_refused",), (96, 97),

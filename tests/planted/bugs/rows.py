@@ -98,6 +98,22 @@ BUGS = (
          f"{_WORLD}::test_an_older_version_that_two_walks_meet_is_accepted"), (29,),
     ),
     Bug(
+        "a replay counts as a walk that meets an older version again",
+        _CHANGES, "        if walk_id is None:\n", "        if False:\n",
+        ("tests/sync/test_replay.py::test_an_older_row_does_not_count_as_met_again_when_it_is_read_again",), (29,),
+    ),
+    Bug(
+        "a dry run does not forget an older version",
+        _CHANGES, "_without_older(known[key]) for key in _met_as_stored(verdicts, known)}",
+        "known[key] for key in ()}",
+        (f"{_WORLD}::test_a_dry_run_foretells_a_row_that_is_listed_in_two_versions",), (29,),
+    ),
+    Bug(
+        "any of the older versions of a page is remembered",
+        _CHANGES, "if verdict is Verdict.SUPERSEDED and newest[row.key] is row]", "if verdict is Verdict.SUPERSEDED]",
+        (f"{_WORLD}::test_of_older_versions_within_one_page_the_newest_is_remembered",), (40,),
+    ),
+    Bug(
         "a row that is listed in two versions goes back",
         "syncd/store/older_versions.py", "position(met.key_hash IN page.key_hashes) > 0)", "false)",
         (f"{_WORLD}::test_a_row_that_is_listed_in_two_versions_keeps_the_newer_one",), (29,),
