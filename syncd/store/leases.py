@@ -18,15 +18,16 @@ from syncd.store.stalled import ending_stalled
 
 log = get_logger(__name__)
 
-# Waits while a page transaction of the old driver holds the row: milliseconds, or until that one times out or is ended.
 _BEFORE = text("""
     SELECT pg_backend_pid(), (SELECT owner FROM syncd.leases WHERE installation = :installation)
 """)
+# Waits while a page transaction of the old driver holds the row: milliseconds, or until that one times out or is ended.
+# The lease begins behind the wait, so its end is no value of the row that was to be inserted.
 _CLAIM = text("""
     INSERT INTO syncd.leases AS lease (installation, owner, epoch, until)
     VALUES (:installation, :owner, 1, clock_timestamp() + make_interval(secs => :lease_s))
     ON CONFLICT (installation) DO UPDATE
-    SET owner = EXCLUDED.owner, epoch = lease.epoch + 1, until = EXCLUDED.until
+    SET owner = EXCLUDED.owner, epoch = lease.epoch + 1, until = clock_timestamp() + make_interval(secs => :lease_s)
     WHERE lease.until IS NULL OR lease.until < clock_timestamp()
     RETURNING epoch
 """)

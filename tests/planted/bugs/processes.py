@@ -111,6 +111,12 @@ BUGS = (
         (f"{_LEASE}::test_a_driver_that_stops_in_the_middle_of_a_message_is_ended_by_its_rescuer",), (96, 97),
     ),
     Bug(
+        "a lease begins before its driver has waited for it",
+        _LEASES, "epoch = lease.epoch + 1, until = clock_timestamp() + make_interval(secs => :lease_s)",
+        "epoch = lease.epoch + 1, until = EXCLUDED.until",
+        (f"{_LEASE}::test_who_is_at_work_or_waits_too_or_holds_a_table_is_not_ended",), (96,),
+    ),
+    Bug(
         "a rescuer ends who is at work",
         "syncd/store/stalled.py", "WHERE wait_event = 'ClientRead' AND state_change <", "WHERE state_change <",
         (f"{_LEASE}::test_who_is_at_work_or_waits_too_or_holds_a_table_is_not_ended",), (96,),
