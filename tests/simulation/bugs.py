@@ -1,4 +1,5 @@
-"""Bugs of the engine that the simulation must find, each a place of its source that is changed before it is linked."""
+"""Bugs that the simulation must find: places of the engine's source that are changed before it is linked, and of the
+model store, where the rule is the store's (tests/planted has the same ones for the real store)."""
 
 from __future__ import annotations
 
