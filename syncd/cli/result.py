@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from syncd.store.runs import StreamResult
     from syncd.sync.round import RoundResult
 
-HEADERS = ("INSTALLATION", "STREAM", "STATUS", "PAGES", "ROWS", "NEW", "CHANGED", "UNCHANGED", "REMOVED", "REASON")
+# ROWS is always the sum of the five behind it.
+HEADERS = (
+    "INSTALLATION", "STREAM", "STATUS", "PAGES", "ROWS", "NEW", "CHANGED", "UNCHANGED", "SUPERSEDED", "REJECTED",
+    "REMOVED", "REASON",
+)  # fmt: skip
 
 
 # No certificate was given, and no row is held yet.
@@ -172,6 +176,8 @@ def _row(installation: str, result: StreamResult) -> tuple[object, ...]:
         counts.inserted,
         counts.updated,
         counts.unchanged,
+        counts.superseded or None,
+        counts.rejected or None,
         result.removed or None,
         result.reason,
     )

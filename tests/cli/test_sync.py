@@ -45,6 +45,15 @@ def test_a_round_as_text(connected: Syncd, remote: Remote) -> None:
     assert quiet.err == ""
 
 
+def test_the_rows_of_a_round_add_up_where_some_were_not_stored(connected: Syncd, remote: Remote) -> None:
+    role = {"id": "role_twice", "name": "listed twice"}
+    page = {"data": [role, role, {"name": "no id"}]}
+    remote.control("POST", "/faults", {"endpoint": "/events/{event_id}/roles", "set": page})
+    header, row, *_ = connected("sync", "--stream", "roles").out.splitlines()
+    numbers = dict(zip(header.split(), row.split(), strict=False))
+    assert [numbers[name] for name in ("ROWS", "NEW", "SUPERSEDED", "REJECTED")] == ["3", "1", "1", "1"]
+
+
 def test_backfill_begins_anew_when_told_to(connected: Syncd, remote: Remote, query: Query) -> None:
     ended = connected("backfill", remote.event_id, "--from-scratch", "--stream", "roles", "--json")
     assert (ended.exit_code, ended.result["status"]) == (0, "succeeded")
