@@ -50,6 +50,7 @@ def in_latin1(scene: Scene) -> None:
 
 
 def german_times(scene: Scene) -> None:
+    scene.set(DATABASE__URL=scene.database_url)
     alter(scene, "SET datestyle = 'German'")
 
 
