@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 
 import psycopg
@@ -14,6 +15,12 @@ from tests.harness import Bench, OpenBench, benches
 # The same examples every time: a red build is a change's doing. `pytest --hypothesis-profile=default` draws new ones.
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Three for two cores: a third of its time a test waits, for processes, sockets and leases."""
+    return (os.cpu_count() or 1) * 3 // 2 or 1
 
 
 @pytest.fixture(scope="session")

@@ -161,6 +161,7 @@ async def drivers(bench: Bench, name: str, **environ: str) -> AsyncIterator[Driv
         await asyncio.wait_for(server.wait(), 60)
 
 
+@pytest.mark.slow
 @pytest.mark.fault(94)
 @pytest.mark.fault(96)
 async def test_kill_9_at_ten_moments_of_a_walk(open_bench: OpenBench) -> None:
