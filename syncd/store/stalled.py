@@ -21,12 +21,13 @@ log = get_logger(__name__)
 # table: a migration is nobody's stalled driver. The list first, or the planner may end them before it asks the rest.
 _END = """
     WITH stalled AS MATERIALIZED (
-    SELECT pid FROM unnest(pg_blocking_pids(%(waiting)s)) AS pid JOIN pg_stat_activity USING (pid)
-    WHERE wait_event = 'ClientRead' AND state_change < clock_timestamp() - make_interval(secs => %(silent_s)s)
-      AND EXISTS (SELECT FROM syncd.leases WHERE installation = %(installation)s AND until < clock_timestamp())
-      AND EXISTS (SELECT FROM pg_locks AS waits
-                  WHERE waits.pid = %(waiting)s AND NOT waits.granted AND waits.locktype IN ('transactionid', 'tuple'))
-    ) SELECT count(*) FROM stalled WHERE pg_terminate_backend(pid)
+        SELECT pid FROM unnest(pg_blocking_pids(%(waiting)s)) AS pid JOIN pg_stat_activity USING (pid)
+        WHERE wait_event = 'ClientRead' AND state_change < clock_timestamp() - make_interval(secs => %(silent_s)s)
+          AND EXISTS (SELECT FROM syncd.leases WHERE installation = %(installation)s AND until < clock_timestamp())
+          AND EXISTS (SELECT FROM pg_locks AS lock WHERE lock.pid = %(waiting)s AND NOT lock.granted
+                      AND lock.locktype IN ('transactionid', 'tuple'))
+    )
+    SELECT count(*) FROM stalled WHERE pg_terminate_backend(pid)
 """
 
 

@@ -39,7 +39,7 @@ class _Selector(selectors.BaseSelector):
     """Nothing to select from, and nobody does."""
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        raise NotImplementedError
+        raise AssertionError("the loop's own turn has nothing to select from")
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         return selectors.SelectorKey(fileobj, 0, events, data)

@@ -123,7 +123,7 @@ BUGS = (
     ),
     Bug(
         "a rescuer ends a migration",
-        "syncd/store/stalled.py", "waits.locktype IN ('transactionid', 'tuple')", "waits.locktype IS NOT NULL",
+        "syncd/store/stalled.py", "lock.locktype IN ('transactionid', 'tuple')", "lock.locktype IS NOT NULL",
         (f"{_LEASE}::test_who_is_at_work_or_waits_too_or_holds_a_table_is_not_ended",), (96,),
     ),
     Bug(
