@@ -197,7 +197,7 @@ MEDIA = "application/vnd.revento.v1+json; charset=utf-8"
         {"status": 418, "body": ""},
         {"status": 200, "body": "[" * 100_000, "content_type": MEDIA},
     ],
-    ids=lambda wrong: json.dumps(wrong)[:60],
+    ids=lambda wrong: json.dumps(wrong).replace("\\", "")[:60],
 )
 @pytest.mark.fault(10)
 @pytest.mark.fault(11)
