@@ -61,6 +61,7 @@ class Revento(Group):
     auth_url: BaseUrl = None
     client_id: str | None = None
     client_secret: Secret = None
+    next_client_secret: Secret = None  # in a rotation: tried where the other one is refused
     integration_id: str | None = None
     page_size: int = Field(default=50, ge=1, le=50)  # the listings' maximum: contracts/revento.md §9
     limits: Limits = Limits()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import httpx
 import msgspec
@@ -11,11 +12,16 @@ from syncd.clock import Clock
 from syncd.errors import ApiError, ConfigError, TokenRefused, Transient
 from syncd.http.client import Client, Exchange, exchange
 from syncd.http.unreached import host_of
+from syncd.logs import get_logger
 from syncd.wire.reply import read_error_code
-from syncd.wire.tokens import TokenResponse, Tokens, basic, read_tokens
+from syncd.wire.tokens import ClientIdentity, TokenResponse, Tokens, basic, read_tokens
 
 # Only a new consent helps after these (contracts/revento.md §5, §11).
 _DEAD_GRANT = {"invalid_grant", "token_revoked"}
+# It is about the client alone: the token that was shown with it is as good as before (RFC 6749 §5.2).
+_WRONG_CLIENT = "invalid_client"
+
+log = get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -24,8 +30,7 @@ class HttpTokenEndpoint:
 
     client: Client
     auth_url: str | None
-    client_id: str | None
-    client_secret: str | None = field(repr=False)
+    identity: ClientIdentity | None
     clock: Clock
 
     async def refresh(self, refresh_token: str) -> Tokens:
@@ -34,20 +39,16 @@ class HttpTokenEndpoint:
         Raises TokenRefused when the grant is dead, ConfigError when it is our own settings that do not work,
         Transient when no usable answer came: then nobody knows whether the old token is spent.
         """
-        if not (self.auth_url and self.client_id and self.client_secret):
-            raise ConfigError(
-                "the access token has to be renewed, and the authorization server is not configured",
-                hint="set revento.auth_url, revento.client_id and revento.client_secret",
+        auth_url, identity = self._settings("the access token has to be renewed")
+        form = {"grant_type": "refresh_token", "refresh_token": refresh_token, "client_id": identity.client_id}
+
+        def ask(client_secret: str) -> httpx.Request:
+            return self.client.build_request(
+                "POST", f"{auth_url}/oauth/token", data=form | {"client_secret": client_secret}
             )
-        form = {
-            "grant_type": "refresh_token",
-            "refresh_token": refresh_token,
-            "client_id": self.client_id,
-            "client_secret": self.client_secret,
-        }
-        request = self.client.build_request("POST", f"{self.auth_url}/oauth/token", data=form)
-        reply = await self._send(request)
-        return read_tokens(_decode(reply.body, host_of(request)), refresh_token, now=self.clock.now())
+
+        reply = await self._send(ask, identity)
+        return read_tokens(_decode(reply.body, host_of(ask(""))), refresh_token, now=self.clock.now())
 
     async def revoke(self, token: str) -> None:
         """Give a token up: a refresh token takes its whole family along (contracts/revento.md §6).
@@ -55,26 +56,40 @@ class HttpTokenEndpoint:
         The answer is the same for a token that nobody knows, so it proves nothing of it; that it came is all there is.
         Raises ConfigError when it is our own settings that do not work, Transient when no answer came.
         """
-        if not (self.auth_url and self.client_id and self.client_secret):
-            raise ConfigError(
-                "the grant cannot be revoked: the authorization server is not configured",
-                hint="set revento.auth_url, revento.client_id and revento.client_secret, or give --keep-grant",
-            )
-        headers = {"Authorization": f"Basic {basic(self.client_id, self.client_secret)}"}
-        await self._send(
-            self.client.build_request("POST", f"{self.auth_url}/oauth/revoke", data={"token": token}, headers=headers)
-        )
+        auth_url, identity = self._settings("the grant has to be revoked", ", or give --keep-grant")
 
-    async def _send(self, request: httpx.Request) -> Exchange:
-        """The reply, which is a success. Raises what `_refusal` makes of any other, and Transient when none came."""
-        # A kept connection may end just as it is used again, and nobody could tell whether the token was spent: so
-        # these calls keep none (docs/faults.md 15).
-        reply = await exchange(
-            self.client, request, most_bytes=self.client.bounds.small_body_bytes, keep_connection=False
-        )
-        if reply.status != 200:
-            raise _refusal(reply, host_of(request))
-        return reply
+        def ask(client_secret: str) -> httpx.Request:
+            headers = {"Authorization": f"Basic {basic(identity.client_id, client_secret)}"}
+            return self.client.build_request("POST", f"{auth_url}/oauth/revoke", data={"token": token}, headers=headers)
+
+        await self._send(ask, identity)
+
+    def _settings(self, what: str, otherwise: str = "") -> tuple[str, ClientIdentity]:
+        if not (self.auth_url and self.identity):
+            raise ConfigError(
+                f"{what}, and the authorization server is not configured",
+                hint=f"set revento.auth_url, revento.client_id and revento.client_secret{otherwise}",
+            )
+        return self.auth_url, self.identity
+
+    async def _send(self, ask: Callable[[str], httpx.Request], identity: ClientIdentity) -> Exchange:
+        """The reply, which is a success, to what is asked under one of our secrets.
+
+        Raises what `_refusal` makes of any other, and Transient when none came.
+        """
+        for number, client_secret in enumerate(identity.secrets, start=1):
+            request = ask(client_secret)
+            # A kept connection may end just as it is used again, and nobody could tell whether the token was spent: so
+            # these calls keep none (docs/faults.md 15).
+            reply = await exchange(
+                self.client, request, most_bytes=self.client.bounds.small_body_bytes, keep_connection=False
+            )
+            if reply.status == 200:
+                return reply
+            if read_error_code(reply.body) != _WRONG_CLIENT or number == len(identity.secrets):
+                raise _refusal(reply, host_of(request))
+            log.warning("client_secret_refused", hint="if its rotation is over, put the next one into its place")
+        raise AssertionError("there is a secret, and the last one returns or raises")
 
 
 def _decode(body: bytes, host: str) -> TokenResponse:
@@ -90,7 +105,7 @@ def _decode(body: bytes, host: str) -> TokenResponse:
 
 def _refusal(reply: Exchange, host: str) -> ApiError | ConfigError:
     code = read_error_code(reply.body)
-    if code == "invalid_client":
+    if code == _WRONG_CLIENT:
         return ConfigError(
             "the token endpoint refused revento.client_id or revento.client_secret",
             hint="compare them with the developer console; after a rotation the old secret may be dead",

@@ -38,6 +38,7 @@ from syncd.sync.removals import Rules
 from syncd.sync.round import Order, RoundResult, Watch, run_round
 from syncd.sync.run import AccountApi, Run
 from syncd.sync.standing import consult
+from syncd.wire.tokens import ClientIdentity
 
 log = get_logger(__name__)
 
@@ -82,14 +83,15 @@ class App:
 
     async def _standing(self, installation: Installation) -> str | None:
         """What the source's listing says of the installation; None where there are no credentials to ask with."""
-        revento = self.settings.revento
-        read, client_secret = SOURCES[installation.source].read_standing, secret(revento.client_secret)
-        if read is None or not (revento.integration_id and revento.client_id and client_secret):
+        read, identity = SOURCES[installation.source].read_standing, self.identity()
+        integration_id = self.settings.revento.integration_id
+        if read is None or not (integration_id and identity):
             return None
         records = PendingRequests()
+        credentials = ClientCredentials(identity.client_id, identity.secrets[0])
         api = replace(
-            self.api(installation, ClientCredentials(revento.client_id, client_secret), self.unpaced_budget(), records),
-            places={"integration_id": revento.integration_id},
+            self.api(installation, credentials, self.unpaced_budget(), records),
+            places={"integration_id": integration_id},
             scheme="Basic",
         )
         try:
@@ -168,10 +170,13 @@ class App:
 
     def token_endpoint(self, installation: Installation) -> HttpTokenEndpoint:
         """Where the installation's tokens are renewed."""
+        return HttpTokenEndpoint(self.client, installation.auth_url, self.identity(), self.clock)
+
+    def identity(self) -> ClientIdentity | None:
+        """The integration's id and secrets; None where they are not configured."""
         revento = self.settings.revento
-        return HttpTokenEndpoint(
-            self.client, installation.auth_url, revento.client_id, secret(revento.client_secret), self.clock
-        )
+        secrets = tuple(filter(None, map(secret, (revento.client_secret, revento.next_client_secret))))
+        return ClientIdentity(revento.client_id, secrets) if revento.client_id and secrets else None
 
     async def keep_promises(self) -> None:
         """Write down how fresh each stream of each installation shall be, as the settings say."""

@@ -31,6 +31,18 @@ class Tokens:
     in_doubt: bool = False  # a refresh was begun, and nobody knows whether the refresh token is spent
 
 
+@dataclass(frozen=True, slots=True)
+class ClientIdentity:
+    """How the integration names itself to the authorization server: an id, and a secret.
+
+    In a rotation there are two, in the order in which they are tried: nobody can tell from outside which one the
+    server takes by now (contracts/revento.md G27), and one that is refused costs nothing but its call.
+    """
+
+    client_id: str
+    secrets: tuple[str, ...] = field(repr=False)
+
+
 class TokenResponse(msgspec.Struct):
     """The body of a token reply; a reply may keep the refresh token by not naming one. Secret: never log it."""
 

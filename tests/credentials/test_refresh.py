@@ -197,6 +197,31 @@ async def test_a_client_secret_that_is_refused_is_a_matter_of_configuration(benc
     assert (await bench.sync()).exit_code == 0
 
 
+@pytest.mark.parametrize("taken", [CLIENT_SECRET, "the next one"])
+async def test_in_a_rotation_either_client_secret_will_do(open_bench: OpenBench, taken: str) -> None:
+    """A secret that is refused says nothing of the token that was shown with it: it is not spent."""
+    bench = await open_bench({"REVENTO__NEXT_CLIENT_SECRET": "the next one"})
+    await bench.add()
+    await bench.sandbox.configure(client_secret=taken)
+    for _ in range(2):
+        bench.sandbox.tokens.expire_event(bench.event_id)
+        assert (await bench.sync()).exit_code == 0
+    assert [entry["status"] for entry in refreshes(bench)] == ([200] * 2 if taken == CLIENT_SECRET else [401, 200] * 2)
+
+
+async def test_the_grant_is_given_up_under_either_client_secret(open_bench: OpenBench) -> None:
+    bench = await open_bench({"REVENTO__NEXT_CLIENT_SECRET": "the next one"})
+    await bench.add()
+    await bench.sandbox.configure(client_secret="the next one")
+    installation = await bench.installation()
+    lease = await leased(bench)
+    tokens = await StoredTokens(bench.app.database, bench.app.vault, lease).load()
+    assert tokens.refresh_token
+    await bench.app.token_endpoint(installation).revoke(tokens.refresh_token)
+    with pytest.raises(NeedsAuthorization):
+        await (await manager(bench, lease=lease)).renew(tokens.access_token)
+
+
 async def test_a_host_that_is_no_token_endpoint_says_nothing_of_the_grant(bench: Bench) -> None:
     """A wrong auth_url or a proxy's 403: the configuration is to blame, and mending it is enough."""
     bench.sandbox.tokens.expire_event(bench.event_id)

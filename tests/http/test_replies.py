@@ -24,6 +24,7 @@ from syncd.model import Limits
 from syncd.sources import SOURCES
 from syncd.store.requests import PendingRequests
 from syncd.wire.retry import MAX_ATTEMPTS
+from syncd.wire.tokens import ClientIdentity
 from tests.harness import EVENT, HastyClock
 from tests.http.raw import Answer, RawServer, head, header_of, raw_server
 from tests.sources.scripted import INSTALLATION
@@ -170,7 +171,7 @@ async def test_a_kept_connection_that_ends_just_now_costs_a_get_one_more_attempt
 
 
 def token_endpoint(server: RawServer, client: Client) -> HttpTokenEndpoint:
-    return HttpTokenEndpoint(client, server.url, "client", "secret", HastyClock())
+    return HttpTokenEndpoint(client, server.url, ClientIdentity("client", ("secret",)), HastyClock())
 
 
 @pytest.mark.fault(15)
