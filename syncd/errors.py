@@ -64,6 +64,12 @@ class NeedsAuthorization(SyncdError):
     exit_code = 4
 
 
+class DatabaseRestored(SyncdError):
+    """Reaction: `syncd db restored`; the stored refresh token may be spent, and using it could kill the grant."""
+
+    exit_code = 4
+
+
 class ApiError(SyncdError):
     """A call that did not yield a usable reply. `code` is the API's own word, `request_id` ours."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -175,10 +176,15 @@ class Bench:
             yield replace(app, owner="another driver")
 
 
+# Beside no database that the tests share: what one machine remembers of its grants.
+HOME = tempfile.TemporaryDirectory(prefix="syncd-tests-")
+
+
 def environment(url: str, sandbox: Sandbox, **changes: str) -> dict[str, str]:
     """The environment of a `syncd` process that works on this database and this sandbox without limits."""
     return {
         "SYNCD_DATABASE__URL": url,
+        "SYNCD_DATABASE__DATA_DIR": HOME.name,
         "SYNCD_SECURITY__ENCRYPTION_KEYS": KEYS,
         "SYNCD_REVENTO__API_URL": sandbox.api_url,
         "SYNCD_REVENTO__AUTH_URL": sandbox.auth_url,

@@ -30,6 +30,7 @@ COMMANDS = {
     "installations": "syncd.cli.installations:installations",
     "runs": "syncd.cli.runs:runs",
     "requests": "syncd.cli.requests:requests",
+    "keys": "syncd.cli.keys:keys",
     "deletes": "syncd.cli.deletes:deletes",
     "verify": "syncd.cli.verify:verify",
     "quarantine": "syncd.cli.quarantine:quarantine",

@@ -6,15 +6,25 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from syncd.cli.command import Group
 from syncd.cli.connection import read, without_password
 from syncd.cli.session import Session, pass_session
+from syncd.cli.signals import run
 from syncd.cli.text import Listing, facts
-from syncd.errors import ConfigError, DatabaseError, SchemaOutdated
+from syncd.errors import ConfigError, DatabaseError, NeedsAuthorization, SchemaOutdated
 
+if TYPE_CHECKING:
+    from syncd.store.restored import Restored
+
+FATES = {
+    "spent": "renewed after the backup: it waits for a new consent",
+    "moved": "stored in another database: taken over",
+    "same": "nothing is known against them",
+}
 # What PostgreSQL takes unquoted, so that nobody has to quote it.
 ROLE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
@@ -208,3 +218,34 @@ def _make_login(address: str, login: str, home: Path) -> Path | None:
         return None
     path.write_text(f"{password}\n", encoding="ascii")
     return path
+
+
+@db.command(example="syncd db restored\nsyncd db restored --yes --json")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@pass_session
+def restored(session: Session, yes: bool) -> int:
+    """Say that this database was restored, or moved, and is the one that counts from now on.
+
+    Until then its tokens are not renewed. Those that were renewed after the backup are lost: their installations wait
+    for a new consent (exit code 4). What cannot be seen: a backup that is restored on another machine, while the
+    directory database.data_dir of the old one is not at hand.
+    """
+    from syncd import main
+
+    question = "Does nothing else use these credentials any more? A copy that goes on elsewhere would lose them"
+    if not yes and not session.confirms(question):
+        return 0
+    settings = session.settings()
+    url = main.prepare_database(settings)
+
+    async def accept() -> list[Restored]:
+        async with main.open_app(settings, url, "db restored") as app:
+            return await main.accept_restored(app)
+
+    found = run(accept())
+    rows = [(each.installation, FATES[each.fate]) for each in found]
+    session.answer({"installations": found}, Listing(("INSTALLATION", "ITS TOKENS"), rows))
+    is_spent = any(each.fate == "spent" for each in found)
+    if is_spent:
+        session.note("hint: have these events connected again, then `syncd installations add` the new credentials")
+    return NeedsAuthorization.exit_code if is_spent else 0

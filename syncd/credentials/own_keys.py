@@ -1,4 +1,4 @@
-"""The keys that are made on first use, beside an embedded database."""
+"""The keys that are made on first use, beside an embedded database, and how one is added."""
 
 from __future__ import annotations
 
@@ -27,3 +27,18 @@ def own_keys(path: Path) -> str:
                 path.hardlink_to(fresh.name)
                 log.info("encryption_keys_made", path=str(path))
     return path.read_text(encoding="ascii", errors="replace").strip()
+
+
+def add_own_key(path: Path) -> str:
+    """Put a new key in front of those in `path`, which stay, and return them all. Raises OSError.
+
+    The file is replaced whole. Nothing else may add one meanwhile.
+    """
+    keys = f"{new_key()},{own_keys(path)}"
+    with tempfile.NamedTemporaryFile("wb", dir=path.parent, delete=False) as fresh:
+        fresh.write(keys.encode("ascii"))
+        fresh.flush()
+        os.fsync(fresh.fileno())
+    Path(fresh.name).replace(path)
+    log.info("encryption_key_added", path=str(path))
+    return keys

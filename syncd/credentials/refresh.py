@@ -8,9 +8,18 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Protocol
 
 from syncd.clock import Clock
-from syncd.errors import ConfigError, DatabaseError, NeedsAuthorization, RefreshFailed, TokenRefused, Transient
+from syncd.errors import (
+    ConfigError,
+    DatabaseError,
+    DatabaseRestored,
+    NeedsAuthorization,
+    RefreshFailed,
+    TokenRefused,
+    Transient,
+)
 from syncd.logs import get_logger
 from syncd.model import TokenEndpoint, TokenStore
 from syncd.wire.tokens import Tokens, basic
@@ -28,6 +37,16 @@ SAVE_AGAIN_S = 2.0
 log = get_logger(__name__)
 
 
+class Generations(Protocol):
+    """The newest generation of this grant's pair that was seen stored, remembered outside the database."""
+
+    def newest(self) -> int:
+        """0 as long as nothing is remembered."""
+
+    def note(self, generation: int) -> None:
+        """Remember that this generation is stored."""
+
+
 @dataclass(slots=True)
 class TokenManager:
     """`model.AccessTokens`: the one place where a refresh token is spent."""
@@ -35,6 +54,8 @@ class TokenManager:
     store: TokenStore
     endpoint: TokenEndpoint
     clock: Clock
+    generations: Generations
+    account: str | None = None  # what the tokens are to open
     _tokens: Tokens | None = None
     _margin: timedelta = MARGIN
     _full_life: timedelta = FULL_LIFE
@@ -50,7 +71,7 @@ class TokenManager:
         """
         async with self._gate:
             await self.drain()
-            tokens = self._tokens or await self.store.load()
+            tokens = self._tokens or await self._load()
             wanted = timedelta(seconds=life_s) + self._margin
             if self._life(tokens) <= (wanted if wanted < self._full_life else self._margin):
                 tokens = await self._renew_early(tokens)
@@ -61,7 +82,7 @@ class TokenManager:
         """A token other than the refused one: the stored one if it is newer, else a new one."""
         async with self._gate:
             await self.drain()
-            self._tokens = await self.store.load()
+            self._tokens = await self._load()
             if self._tokens.access_token == refused:
                 self._tokens = await self._spend(self._tokens)
             return self._tokens.access_token
@@ -78,11 +99,16 @@ class TokenManager:
             return tokens
         try:
             return await self._spend(tokens)
-        except (RefreshFailed, ConfigError) as error:
+        except (RefreshFailed, ConfigError, DatabaseRestored) as error:
             if not is_alive:
                 raise
             log.warning("refresh_put_off", reason=str(error), access_expires_at=tokens.access_expires_at)
             return replace(tokens, in_doubt=True)
+
+    async def _load(self) -> Tokens:
+        tokens = await self.store.load()
+        self.generations.note(tokens.generation)
+        return tokens
 
     async def _spend(self, tokens: Tokens) -> Tokens:
         """In a task of its own, so that cancelling the caller does not lose the new pair on its way to the store."""
@@ -92,18 +118,45 @@ class TokenManager:
     async def _refresh(self, tokens: Tokens) -> Tokens:
         if tokens.refresh_token is None:
             raise NeedsAuthorization("the access token has expired and there is no refresh token", hint=CONSENT)
+        self._require_present(tokens)
         await self.store.intend(tokens.refresh_token)
         try:
             fresh = await self._ask(tokens.refresh_token)
         except TokenRefused as error:
             await self.store.refuse(error.code or "refused")
             raise NeedsAuthorization(f"the refresh token is refused ({error.code})", hint=CONSENT) from error
+        fresh = replace(fresh, generation=tokens.generation + 1)
         await self._save(fresh, spent=tokens.refresh_token)
+        self.generations.note(fresh.generation)
         self._tokens = fresh
         self._full_life = self._life(fresh)
         self._margin = min(MARGIN, self._full_life / SHORT_LIFE_SHARE)
         log.info("token_refreshed", access_expires_at=fresh.access_expires_at)
+        await self._require_ours(fresh)
         return fresh
+
+    def _require_present(self, tokens: Tokens) -> None:
+        """A spent refresh token is not shown again: where the grant lives on elsewhere, that would kill it."""
+        if tokens.is_from_elsewhere:
+            raise DatabaseRestored(
+                "the credentials were stored in another database, and this one holds a copy of them: "
+                "renewing them here would kill them there",
+                hint="if this database has taken the other's place, say so: `syncd db restored`",
+            )
+        if (newest := self.generations.newest()) > tokens.generation:
+            raise DatabaseRestored(
+                f"the database has gone back behind {newest - tokens.generation} renewal(s) of the token, "
+                "and its refresh token is spent",
+                hint="restore a newer backup, or say that this is the newest there is: `syncd db restored`",
+            )
+
+    async def _require_ours(self, fresh: Tokens) -> None:
+        """The pair is stored by now: whatever it opens, it is the family's newest."""
+        if self.account and fresh.account and fresh.account != self.account:
+            await self.store.refuse("wrong_account")
+            raise NeedsAuthorization(
+                f"the renewed token opens {fresh.account[:50]!r}, not {self.account!r}", hint=CONSENT
+            )
 
     async def _save(self, fresh: Tokens, *, spent: str) -> None:
         while True:

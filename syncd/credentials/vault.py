@@ -26,6 +26,11 @@ class KeyRing:
         self._keys = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self._first = next(iter(keys))
 
+    @property
+    def first(self) -> str:
+        """The id of the key that encrypts."""
+        return self._first
+
     def seal(self, secret: str, where: str) -> bytes:
         """Encrypt under the first key, bound to `where` (`table:row:column`)."""
         nonce = os.urandom(_NONCE_BYTES)
@@ -48,6 +53,11 @@ class KeyRing:
                 f"the credential at {where} does not open: another key with the id {key_id!r}, or a copied row",
                 hint="restore the key it was written with, or add the installation again",
             ) from error
+
+
+def key_id_of(sealed: bytes) -> str:
+    """The id of the key that a stored secret is encrypted under."""
+    return _split(sealed)[0]
 
 
 def new_key() -> str:

@@ -3,11 +3,12 @@
 The only room that sees every part; what two parts need of each other is wired here.
 """
 
-from syncd.main.accounts import add_installation, chosen, chosen_streams
+from syncd.main.accounts import accept_restored, add_installation, chosen, chosen_streams
 from syncd.main.app import App, open_app
 from syncd.main.database import (
     TABLES,
     VIEWS,
+    add_own_key,
     database_url,
     home,
     open_vault,
@@ -20,7 +21,9 @@ __all__ = [
     "TABLES",
     "VIEWS",
     "App",
+    "accept_restored",
     "add_installation",
+    "add_own_key",
     "chosen",
     "chosen_streams",
     "database_url",

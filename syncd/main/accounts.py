@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import aclosing
+from datetime import datetime
 
+from syncd.credentials.generations import GenerationFile
 from syncd.credentials.refresh import GivenToken
 from syncd.errors import ConfigError, NeedsAuthorization
 from syncd.main.app import App
+from syncd.main.database import GENERATIONS, home
 from syncd.model import Installation
 from syncd.sources import SOURCES
 from syncd.sources.base import Stream
+from syncd.store import restored
 from syncd.store.installations import (
     find_installation,
     list_installations,
     store_installation,
 )
 from syncd.store.requests import PendingRequests, store_requests
+from syncd.store.restored import Restored, where_we_are
 from syncd.wire.position import Start
 from syncd.wire.tokens import Tokens
 
@@ -38,8 +43,12 @@ def chosen_streams(installation: Installation, names: Sequence[str]) -> tuple[St
     return tuple(stream for stream in streams if not names or stream.name in names)
 
 
-async def add_installation(app: App, installation: Installation, tokens: Tokens, *, check: bool) -> Installation:
+async def add_installation(
+    app: App, installation: Installation, tokens: Tokens, *, check: bool, granted_at: datetime | None = None
+) -> Installation:
     """Add the installation, or replace its settings and credentials, once one call has shown that they work.
+
+    `granted_at`: when the consent was given, as far as it is known; None: now.
 
     An access token that has run out already is not checked: renewing it would spend the refresh token before it is
     stored. Raises NeedsAuthorization where no stream's scope was granted, and the ApiError of the call.
@@ -53,10 +62,17 @@ async def add_installation(app: App, installation: Installation, tokens: Tokens,
     records = PendingRequests()
     if check and tokens.access_expires_at > app.clock.now():
         await _check(app, installation, tokens, records)
-    await store_installation(app.database, app.vault, installation, tokens)
+    here = await where_we_are(app.database)
+    await store_installation(app.database, app.vault, installation, tokens, granted_at=granted_at, here=here)
     await app.keep_promises()
     await store_requests(app.database, installation.name, None, records)
     return await find_installation(app.database, installation.name)
+
+
+async def accept_restored(app: App) -> list[Restored]:
+    """Take the database for the one that counts from now on, by a person's word. Raises DatabaseError."""
+    folder = home(app.settings) / GENERATIONS
+    return await restored.accept_restored(app.database, lambda grant: GenerationFile(folder, grant).newest())
 
 
 async def _check(app: App, installation: Installation, tokens: Tokens, records: PendingRequests) -> None:

@@ -13,6 +13,7 @@ from random import SystemRandom
 
 from syncd.clock import Clock, SystemClock
 from syncd.config import Settings
+from syncd.credentials.generations import GenerationFile
 from syncd.credentials.refresh import ClientCredentials, TokenManager
 from syncd.errors import LeaseHeld, NeedsAuthorization, Paused, RunCancelled
 from syncd.http.api import HttpApi
@@ -20,8 +21,8 @@ from syncd.http.budget import TokenBudget
 from syncd.http.client import Client, open_client
 from syncd.http.token_endpoint import HttpTokenEndpoint
 from syncd.logs import get_logger
-from syncd.main.database import open_vault, secret
-from syncd.model import AccessTokens, Budget, Installation, Limits, RequestLog, Vault
+from syncd.main.database import GENERATIONS, home, open_vault, secret
+from syncd.model import AccessTokens, Budget, Installation, Lease, Limits, RequestLog, Vault
 from syncd.sources import SOURCES
 from syncd.sources.base import Stream
 from syncd.store.database import Database, open_database
@@ -32,6 +33,7 @@ from syncd.store.installations import (
 )
 from syncd.store.leases import Claim
 from syncd.store.requests import PendingRequests, lost_calls, pause_left_s, spent_ages_s, store_requests
+from syncd.store.restored import where_we_are
 from syncd.store.tokens import StoredTokens
 from syncd.sync.preview import preview_round
 from syncd.sync.removals import Rules
@@ -132,13 +134,21 @@ class App:
         name, now = run.installation.name, self.clock.now()
         budget = TokenBudget(limits, self.clock, await spent_ages_s(self.database, name, now, lost=lost))
         budget.pause(await pause_left_s(self.database, name, now))
-        tokens = TokenManager(
-            StoredTokens(self.database, self.vault, run.lease), self.token_endpoint(run.installation), self.clock
-        )
+        tokens = await self.tokens(run.installation, run.lease)
         try:
             yield self.api(run.installation, tokens, budget, run.requests)
         finally:
             await asyncio.shield(tokens.drain())
+
+    async def tokens(self, installation: Installation, lease: Lease) -> TokenManager:
+        """The installation's token pair, for the driver that holds the lease."""
+        return TokenManager(
+            StoredTokens(self.database, self.vault, lease, await where_we_are(self.database)),
+            self.token_endpoint(installation),
+            self.clock,
+            GenerationFile(home(self.settings) / GENERATIONS, installation.grant_id),
+            installation.account,
+        )
 
     def api(self, installation: Installation, tokens: AccessTokens, budget: Budget, records: RequestLog) -> HttpApi:
         """The installation's API under a token of its own."""

@@ -8,11 +8,10 @@ from pydantic import SecretStr
 from sqlalchemy import MetaData
 
 from syncd.config import Settings
-from syncd.credentials.own_keys import own_keys
+from syncd.credentials import own_keys
 from syncd.credentials.vault import KeyRing, parse_keys
 from syncd.errors import ConfigError
 from syncd.logs import get_logger
-from syncd.model import Vault
 from syncd.sources import SOURCES
 from syncd.store import embedded
 from syncd.store.bi import CONTROL_VIEWS
@@ -22,6 +21,8 @@ from syncd.store.version import NEWEST, current, require_newest
 TABLES: tuple[MetaData, ...] = (control_tables, *(source.tables for source in SOURCES.values()))
 VIEWS = (*CONTROL_VIEWS, *(view for source in SOURCES.values() for view in source.views))
 
+# Beside the embedded server's directory, and never inside a database: see `credentials.generations`.
+GENERATIONS = "token_generations"
 
 log = get_logger(__name__)
 
@@ -58,7 +59,7 @@ def prepare_database(settings: Settings) -> str:
     return database_url(settings)
 
 
-def open_vault(settings: Settings) -> Vault:
+def open_vault(settings: Settings) -> KeyRing:
     """The vault under the configured keys; beside an embedded database they are made on first use.
 
     Raises ConfigError for keys that are missing, malformed or unreadable, DatabaseError when the disk has no room.
@@ -74,7 +75,20 @@ def open_vault(settings: Settings) -> Vault:
         return KeyRing(parse_keys(configured))
     own = own_keys_path(settings)
     with embedded.disk_errors(own.parent):
-        return KeyRing(parse_keys(own_keys(own), name=str(own)))
+        return KeyRing(parse_keys(own_keys.own_keys(own), name=str(own)))
+
+
+def add_own_key(settings: Settings) -> bool:
+    """Put a new key in front of those that were made on first use; False where the keys are configured.
+
+    Raises DatabaseError when the disk has no room.
+    """
+    if settings.security.encryption_keys is not None:
+        return False
+    own = own_keys_path(settings)
+    with embedded.disk_errors(own.parent):
+        own_keys.add_own_key(own)
+    return True
 
 
 def own_keys_path(settings: Settings) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -28,8 +28,18 @@ _READINGS = ("cursor_survives_refresh", "cursor_survives_limit")
 _COLUMNS = [installations.columns[field.name] for field in fields(Installation)]
 
 
-async def store_installation(database: Database, vault: Vault, installation: Installation, tokens: Tokens) -> None:
+async def store_installation(
+    database: Database,
+    vault: Vault,
+    installation: Installation,
+    tokens: Tokens,
+    *,
+    granted_at: datetime | None = None,
+    here: str | None = None,
+) -> None:
     """Add the installation, or replace its settings and credentials: either way under a new grant.
+
+    `granted_at`: when the organizer consented; None: now. `here`: `restored.where_we_are`.
 
     A pause stays: whoever paused it did not mean the credentials. So does what the API was seen to do with a cursor.
     """
@@ -48,7 +58,8 @@ async def store_installation(database: Database, vault: Vault, installation: Ins
             .values(row | {"state": "active", "created_at": func.clock_timestamp()})
             .on_conflict_do_update(index_elements=["name"], set_=row | kept)
         )
-        await write_tokens(control, token_row(vault, installation.name, tokens))
+        pair = token_row(vault, installation.name, tokens, here)
+        await write_tokens(control, pair | {"granted_at": granted_at or func.clock_timestamp()})
         await write_event(control, installation.name, "issued", fingerprint(tokens.access_token))
 
 

@@ -23,6 +23,7 @@ class StoredTokens:
     database: Database
     vault: Vault
     lease: Lease
+    here: str | None = None  # `restored.where_we_are`
 
     async def load(self) -> Tokens:
         """The newest pair. Raises ConfigError when it does not open."""
@@ -41,6 +42,8 @@ class StoredTokens:
             refresh_expires_at=row.refresh_expires_at,
             scopes=tuple(row.scopes),
             in_doubt=row.intent_at is not None,
+            generation=row.generation,
+            is_from_elsewhere=None not in (row.stored_in, self.here) and row.stored_in != self.here,
         )
 
     async def intend(self, refresh_token: str) -> None:
@@ -56,7 +59,7 @@ class StoredTokens:
         Not fenced by the lease: whoever holds the successor of a spent token must store it. Raises LeaseLost when the
         pair is another one by now: an organizer has consented anew, and ours is of the old grant.
         """
-        row = token_row(self.vault, self.lease.installation, tokens)
+        row = token_row(self.vault, self.lease.installation, tokens, self.here)
         async with self.database.control() as control:
             stored = await control.execute(
                 self._mine().where(credentials.c.refresh_fingerprint == fingerprint(spent)).values(row)
@@ -93,7 +96,7 @@ def place(installation: str, column: str) -> str:
     return f"credentials:{installation}:{column}"
 
 
-def token_row(vault: Vault, installation: str, tokens: Tokens) -> dict[str, Any]:
+def token_row(vault: Vault, installation: str, tokens: Tokens, here: str | None) -> dict[str, Any]:
     """The row that stores a pair; an open intent is closed by it."""
     refresh = tokens.refresh_token
     return {
@@ -104,6 +107,8 @@ def token_row(vault: Vault, installation: str, tokens: Tokens) -> dict[str, Any]
         "refresh_fingerprint": None if refresh is None else fingerprint(refresh),
         "access_expires_at": tokens.access_expires_at,
         "refresh_expires_at": tokens.refresh_expires_at,
+        "generation": tokens.generation,
+        "stored_in": here,
         "intent_at": None,
         "updated_at": func.clock_timestamp(),
     }

@@ -13,6 +13,7 @@ from syncd.errors import (
     ApiError,
     ConfigError,
     CursorRefused,
+    DatabaseRestored,
     NeedsAuthorization,
     RefreshFailed,
     ScopeMissing,
@@ -74,7 +75,7 @@ async def try_stream(
         return _failed(stream, "skipped", error), None
     except CursorRefused as error:
         return _failed(stream, "incomplete", error), None
-    except (TokenRefused, NeedsAuthorization, RefreshFailed, ConfigError) as error:
+    except (TokenRefused, NeedsAuthorization, RefreshFailed, DatabaseRestored, ConfigError) as error:
         return _failed(stream, "failed", error), error
     except ApiError as error:
         return _failed(stream, "failed", error), None

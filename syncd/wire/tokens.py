@@ -29,6 +29,9 @@ class Tokens:
     refresh_expires_at: datetime | None
     scopes: tuple[str, ...]
     in_doubt: bool = False  # a refresh was begun, and nobody knows whether the refresh token is spent
+    account: str | None = None  # what a reply says that they open; None: it does not say
+    generation: int = 0  # renewals since the consent
+    is_from_elsewhere: bool = False  # another database stored them: this one holds a copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class TokenResponse(msgspec.Struct):
     expires_in: float | str | None = None
     refresh_expires_in: float | str | None = None
     scope: str | None = None
+    event_id: str | None = None
 
 
 def read_tokens(response: TokenResponse, previous_refresh_token: str | None, *, now: datetime) -> Tokens:
@@ -65,6 +69,7 @@ def read_tokens(response: TokenResponse, previous_refresh_token: str | None, *, 
         access_expires_at=now + timedelta(seconds=_seconds(response.expires_in) or ACCESS_LIFE_S),
         refresh_expires_at=None if refresh_life_s is None else now + timedelta(seconds=refresh_life_s),
         scopes=tuple((response.scope or "").split()),
+        account=response.event_id or None,
     )
 
 

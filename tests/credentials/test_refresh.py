@@ -39,9 +39,8 @@ async def leased(bench: Bench) -> Lease:
 
 async def manager(bench: Bench, clock: HastyClock | None = None, lease: Lease | None = None) -> TokenManager:
     """The tokens of the installation, as a driver holds them."""
-    installation = await bench.installation()
-    store = StoredTokens(bench.app.database, bench.app.vault, lease or await leased(bench))
-    return TokenManager(store, bench.app.token_endpoint(installation), clock or HastyClock())
+    tokens = await bench.app.tokens(await bench.installation(), lease or await leased(bench))
+    return replace(tokens, clock=clock or HastyClock())
 
 
 @asynccontextmanager

@@ -118,3 +118,18 @@ class ModelTokenEndpoint:
         if tokens is None:
             raise TokenRefused("the refresh token is refused", status=400, code="invalid_grant")
         return tokens
+
+
+@dataclass
+class Remembered:
+    """`refresh.Generations` in memory: what a machine remembers of one grant while its database comes and goes."""
+
+    generation: int = 0
+
+    def newest(self) -> int:
+        """The highest so far."""
+        return self.generation
+
+    def note(self, generation: int) -> None:
+        """It only grows."""
+        self.generation = max(self.generation, generation)

@@ -7,6 +7,7 @@ have stopped and the drivers had their rounds.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,7 @@ from syncd.sources.revento import SOURCE
 from syncd.store.changes import by_table
 from tests.simulation import api, store
 from tests.simulation.api import ModelApi, Readings, Source
-from tests.simulation.authorization import Authorization, ModelTokenEndpoint
+from tests.simulation.authorization import Authorization, ModelTokenEndpoint, Remembered
 from tests.simulation.linked import Engine
 from tests.simulation.loop import LoopClock, Stuck, VirtualLoop, stamp
 from tests.simulation.process import Process
@@ -94,6 +95,7 @@ class _Play:
             refused=plan.refused,
             on_commit=self._judge_commit,
         )
+        self.remembered = defaultdict[UUID, Remembered](Remembered)  # on the machine's disk, which no crash empties
         self.first: Process | None = None
         self.cuts = 0
 
@@ -195,9 +197,11 @@ class _Play:
             self.model.installation, (PARTICIPANTS,), "sync", owner, size, removals=engine.Rules(min_rows=3)
         )
         try:
-            return await engine.run_round(
+            result = await engine.run_round(
                 order, self.store.Database(self.model, process), self._connect(process), engine.Watch()
             )
+            self._accept_restored()
+            return result
         except SyncdError as error:
             self.verdict.fired.add(type(error).__name__)
             self.cuts += isinstance(error, DatabaseError)
@@ -213,6 +217,7 @@ class _Play:
                 self.store.StoredTokens(run.database, run.lease),
                 ModelTokenEndpoint(self.authorization, process),
                 LoopClock(),
+                self.remembered[run.installation.grant_id],
             )
             try:
                 yield ModelApi(self.source, process, tokens)
@@ -220,6 +225,14 @@ class _Play:
                 await asyncio.shield(tokens.drain())
 
         return connect
+
+    def _accept_restored(self) -> None:
+        """The operator's `syncd db restored`, once a failover has lost a renewal and the driver says so."""
+        known = self.model.installation
+        if self.remembered[known.grant_id].newest() > self.model.state.tokens.generation and known.state == "active":
+            self.verdict.fired.add("renewal lost by the database")
+            self.struck = True
+            self.model.write(installation=replace(known, state="needs_consent"))
 
     def _consent_if_asked(self) -> None:
         """The organizer connects the event again, as soon as it is needed."""

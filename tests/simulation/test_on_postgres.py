@@ -27,7 +27,7 @@ from tests.postgres import temporary_database
 from tests.simulation import loop as loops
 from tests.simulation import scenario
 from tests.simulation.api import ModelApi, Source
-from tests.simulation.authorization import Authorization, ModelTokenEndpoint
+from tests.simulation.authorization import Authorization, ModelTokenEndpoint, Remembered
 from tests.simulation.batch import READINGS, acts_of
 from tests.simulation.linked import link
 from tests.simulation.loop import LoopClock, MixedLoop, VirtualLoop
@@ -146,7 +146,7 @@ class History:
         @asynccontextmanager
         async def connect(run: Any, claimed: Any) -> AsyncIterator[ModelApi]:
             endpoint = ModelTokenEndpoint(self.server, process)
-            tokens = TokenManager(side.token_store(run.database, run.lease), endpoint, LoopClock())
+            tokens = TokenManager(side.token_store(run.database, run.lease), endpoint, LoopClock(), Remembered())
             try:
                 yield ModelApi(self.source, process, tokens)
             finally:
