@@ -45,6 +45,8 @@ CALLS: dict[str, list[str]] = {
     "quarantine drop": ["quarantine", "drop", "NAME", "--all"],
     "cursor show": ["cursor", "show"],
     "cursor reset": ["cursor", "reset", "NAME"],
+    "keys rotate": ["keys", "rotate"],
+    "db restored": ["db", "restored", "--yes"],
     "doctor": ["doctor"],
     "schema": ["schema"],
     "config check": ["config", "check"],
