@@ -40,7 +40,7 @@ PREFIX = "SYNCD_"
 # Public names of docs/interface.md §1 whose parts this version does not have.
 LATER = (
     *("security.pseudonym_keys", "http.admin_token", "http.viewer_token", "http.public_url", "dispatch.mode"),
-    *("revento.redirect_uri", "revento.webhook_secrets", "revento.user_limits"),
+    *("revento.webhook_secrets", "revento.user_limits"),
     *("inevent", "revvvs", "revdesk", "privacy", "retention"),
 )
 

@@ -13,7 +13,7 @@ from pydantic import (
 )
 
 from syncd.bind import DEFAULT_BIND
-from syncd.config_types import Address, BaseUrl, DatabaseUrl, Duration, ProxyUrl, Secret
+from syncd.config_types import Address, BaseUrl, DatabaseUrl, Duration, ProxyUrl, RedirectUri, Secret
 
 
 class Group(BaseModel):
@@ -63,6 +63,7 @@ class Revento(Group):
     client_secret: Secret = None
     next_client_secret: Secret = None  # in a rotation: tried where the other one is refused
     integration_id: str | None = None
+    redirect_uri: RedirectUri = None
     page_size: int = Field(default=50, ge=1, le=50)  # the listings' maximum: contracts/revento.md §9
     limits: Limits = Limits()
 

@@ -61,6 +61,19 @@ def base_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def redirect_uri(text: str | None) -> str | None:
+    """A redirect URI, as it is registered: compared byte for byte (contracts/revento.md §3). Raises ValueError."""
+    if text is None:
+        return None
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.fragment or re.search(r"\s", text):
+        raise ValueError("must be the full address that is registered, such as http://127.0.0.1:8440/oauth/callback")
+    _ = parts.port  # raises ValueError unless it is a port
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError("must begin with https://; http:// is for loopback hosts only")
+    return text
+
+
 def _optional_base_url(text: str | None) -> str | None:
     return None if text is None else base_url(text)
 
@@ -99,6 +112,7 @@ def secret_file(name: str, file: Path) -> str:
 
 Address = Annotated[str, AfterValidator(_bind)]
 BaseUrl = Annotated[str | None, AfterValidator(_optional_base_url)]
+RedirectUri = Annotated[str | None, AfterValidator(redirect_uri)]
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Secret = SecretStr | None
 DatabaseUrl = Annotated[Secret, AfterValidator(_postgresql)]

@@ -27,6 +27,7 @@ COMMANDS = {
     "backfill": "syncd.cli.sync:backfill",
     "status": "syncd.cli.status:status",
     "limits": "syncd.cli.limits:limits",
+    "connect": "syncd.cli.connect:connect",
     "installations": "syncd.cli.installations:installations",
     "runs": "syncd.cli.runs:runs",
     "requests": "syncd.cli.requests:requests",

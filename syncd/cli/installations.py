@@ -142,27 +142,32 @@ def add(session: Session, /, file: IO[bytes], no_check: bool, **options: str) ->
 
     Of one that is there already everything stays that no option names.
     """
-    from syncd import main
     from syncd.credentials.file import read_credentials
     from syncd.sources import SOURCES
-    from syncd.store.installations import stored_installation
 
     settings = session.settings()
     asked = Options(**options)
     _require_known(asked.source, SOURCES)
     if asked.timezone is not None:
-        _require_zone(asked.timezone)
+        require_zone(asked.timezone)
     document = _document(session, file)
     credentials = read_credentials(document, now=datetime.now(UTC), name=_named(file))
-    name = _name(asked, credentials)
     described(asked, credentials, settings)  # before a database is made for what cannot be
+    store(session, settings, asked, credentials, check=not no_check)
+
+
+def store(session: Session, settings: Settings, asked: Options, credentials: Credentials, *, check: bool) -> None:
+    """Add what was asked for, or replace its credentials, and say what comes next."""
+    from syncd import main
+    from syncd.store.installations import stored_installation
+
     url = main.prepare_database(settings)
 
     async def adding() -> Installation:
         async with main.open_app(settings, url, "installations add") as app:
-            stored = await stored_installation(app.database, name)
+            stored = await stored_installation(app.database, _name(asked, credentials))
             installation = described(asked, credentials, settings, stored)
-            return await main.add_installation(app, installation, credentials.tokens, check=not no_check)
+            return await main.add_installation(app, installation, credentials.tokens, check=check)
 
     added = run(adding())
     session.answer({"installation": added}, added.name)
@@ -207,8 +212,8 @@ def described(
         organization=credentials.organization_id,
         timezone=asked.timezone or (stored.timezone if stored else "UTC"),
         environment=asked.environment or (stored.environment if stored else "production"),
-        api_url=_base_url("api_url", asked.api_url, stored.api_url if stored else settings.revento.api_url),
-        auth_url=_base_url("auth_url", asked.auth_url, stored.auth_url if stored else settings.revento.auth_url),
+        api_url=base_url_of("api_url", asked.api_url, stored.api_url if stored else settings.revento.api_url),
+        auth_url=base_url_of("auth_url", asked.auth_url, stored.auth_url if stored else settings.revento.auth_url),
         scopes=credentials.tokens.scopes,
         state="active",
         grant_id=uuid4(),
@@ -226,7 +231,8 @@ def _name(asked: Options, credentials: Credentials) -> str:
     return name
 
 
-def _base_url(key: str, given: str | None, configured: str | None) -> str:
+def base_url_of(key: str, given: str | None, configured: str | None) -> str:
+    """The address that was given, or the configured one. Raises ConfigError."""
     from syncd.config_types import base_url
 
     if given is None and configured is None:
@@ -245,7 +251,8 @@ def _require_known(source: str, known: object) -> None:
         raise ConfigError(f"there is no source {source!r}", hint=f"known sources: {', '.join(names)}")
 
 
-def _require_zone(zone: str) -> None:
+def require_zone(zone: str) -> None:
+    """Raises ConfigError for what is no IANA name."""
     from zoneinfo import available_timezones
 
     zones = available_timezones()

@@ -9,7 +9,7 @@ import httpx
 import msgspec
 
 from syncd.clock import Clock
-from syncd.errors import ApiError, ConfigError, TokenRefused, Transient
+from syncd.errors import ApiError, ConfigError, NeedsAuthorization, TokenRefused, Transient
 from syncd.http.client import Client, Exchange, exchange
 from syncd.http.unreached import host_of
 from syncd.logs import get_logger
@@ -49,6 +49,34 @@ class HttpTokenEndpoint:
 
         reply = await self._send(ask, identity)
         return read_tokens(_decode(reply.body, host_of(ask(""))), refresh_token, now=self.clock.now())
+
+    async def redeem(self, code: str, verifier: str, redirect_uri: str) -> bytes:
+        """Trade the code of a consent for its token reply, as it came: secret. A code is good for one attempt.
+
+        Raises NeedsAuthorization when the code is refused, ConfigError when it is our own settings that do not work,
+        Transient when no answer came: then the organizer has to consent once more.
+        """
+        auth_url, identity = self._settings("the consent has to be redeemed")
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "code_verifier": verifier,
+            "redirect_uri": redirect_uri,
+            "client_id": identity.client_id,
+        }
+
+        def ask(client_secret: str) -> httpx.Request:
+            return self.client.build_request(
+                "POST", f"{auth_url}/oauth/token", data=form | {"client_secret": client_secret}
+            )
+
+        try:
+            return (await self._send(ask, identity)).body
+        except TokenRefused as error:
+            raise NeedsAuthorization(
+                f"the authorization server does not take the code ({error.code})",
+                hint="connect the event again: a code is good for ten minutes and for one attempt",
+            ) from error
 
     async def revoke(self, token: str) -> None:
         """Give a token up: a refresh token takes its whole family along (contracts/revento.md §6).

@@ -5,6 +5,7 @@ The only room that sees every part; what two parts need of each other is wired h
 
 from syncd.main.accounts import accept_restored, add_installation, chosen, chosen_streams
 from syncd.main.app import App, open_app
+from syncd.main.consent import client_identity, redeem
 from syncd.main.database import (
     TABLES,
     VIEWS,
@@ -26,11 +27,13 @@ __all__ = [
     "add_own_key",
     "chosen",
     "chosen_streams",
+    "client_identity",
     "database_url",
     "home",
     "open_app",
     "open_vault",
     "own_keys_path",
     "prepare_database",
+    "redeem",
     "upgrade_database",
 ]

@@ -21,6 +21,7 @@ from syncd.http.budget import TokenBudget
 from syncd.http.client import Client, open_client
 from syncd.http.token_endpoint import HttpTokenEndpoint
 from syncd.logs import get_logger
+from syncd.main.consent import client_identity
 from syncd.main.database import GENERATIONS, home, open_vault, secret
 from syncd.model import AccessTokens, Budget, Installation, Lease, Limits, RequestLog, Vault
 from syncd.sources import SOURCES
@@ -40,7 +41,6 @@ from syncd.sync.removals import Rules
 from syncd.sync.round import Order, RoundResult, Watch, run_round
 from syncd.sync.run import AccountApi, Run
 from syncd.sync.standing import consult
-from syncd.wire.tokens import ClientIdentity
 
 log = get_logger(__name__)
 
@@ -85,7 +85,7 @@ class App:
 
     async def _standing(self, installation: Installation) -> str | None:
         """What the source's listing says of the installation; None where there are no credentials to ask with."""
-        read, identity = SOURCES[installation.source].read_standing, self.identity()
+        read, identity = SOURCES[installation.source].read_standing, client_identity(self.settings)
         integration_id = self.settings.revento.integration_id
         if read is None or not (integration_id and identity):
             return None
@@ -180,13 +180,7 @@ class App:
 
     def token_endpoint(self, installation: Installation) -> HttpTokenEndpoint:
         """Where the installation's tokens are renewed."""
-        return HttpTokenEndpoint(self.client, installation.auth_url, self.identity(), self.clock)
-
-    def identity(self) -> ClientIdentity | None:
-        """The integration's id and secrets; None where they are not configured."""
-        revento = self.settings.revento
-        secrets = tuple(filter(None, map(secret, (revento.client_secret, revento.next_client_secret))))
-        return ClientIdentity(revento.client_id, secrets) if revento.client_id and secrets else None
+        return HttpTokenEndpoint(self.client, installation.auth_url, client_identity(self.settings), self.clock)
 
     async def keep_promises(self) -> None:
         """Write down how fresh each stream of each installation shall be, as the settings say."""

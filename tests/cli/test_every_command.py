@@ -16,7 +16,7 @@ from tests.cli.conftest import Remote, Syncd
 Query = Callable[..., list[tuple[Any, ...]]]
 
 # Commands that run until they are stopped, or become another program; tests of their own watch them.
-OTHERS = {"demo", "sandbox", "serve", "db psql", "db start", "db stop", "completion"}
+OTHERS = {"connect revento", "demo", "sandbox", "serve", "db psql", "db start", "db stop", "completion"}
 # What each is asked. NAME is the installation, RUN and REQUEST what a first round has left behind.
 CALLS: dict[str, list[str]] = {
     "sync": ["sync", "NAME", "--stream", "roles"],

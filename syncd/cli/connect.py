@@ -1,0 +1,138 @@
+"""`syncd connect`: an organizer's consent in the browser, and the installation that it opens."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import webbrowser
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
+
+import click
+
+from syncd.cli.command import Command, Group
+from syncd.cli.installations import Options, base_url_of, require_zone, store
+from syncd.cli.options import Period
+from syncd.cli.session import Session, pass_session
+from syncd.cli.signals import run
+from syncd.errors import ConfigError, NeedsAuthorization
+
+if TYPE_CHECKING:
+    from syncd.config import Settings
+    from syncd.credentials.connect import Consent
+    from syncd.wire.tokens import ClientIdentity
+
+
+@click.group(cls=Group, example="syncd connect revento evt_1")
+def connect() -> None:
+    """Connect an account in the browser."""
+
+
+@connect.command(
+    cls=Command,
+    example="syncd connect revento evt_1 --timezone Europe/Warsaw\nsyncd connect revento evt_1 --no-browser",
+)
+@click.argument("event_id")
+@click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help="Ask for this one only; may be repeated.")
+@click.option("--name", help="Instead of revento/<event id>.")
+@click.option("--timezone", metavar="ZONE", help="The event's, as Europe/Warsaw (a new one's default: UTC).")
+@click.option("--environment", type=click.Choice(["production", "sandbox"]), help="Default: production.")
+@click.option("--api-url", metavar="URL", help="Instead of revento.api_url; needs --auth-url.")
+@click.option("--auth-url", metavar="URL", help="Instead of revento.auth_url.")
+@click.option("--no-browser", is_flag=True, help="Only print the address to open.")
+@click.option("--within", type=Period(), default="10m", show_default=True, help="Give up after this long.")
+@pass_session
+def revento(
+    session: Session, /, event_id: str, scopes: tuple[str, ...], no_browser: bool, within: float, **options: str
+) -> None:
+    """Have an organizer consent to EVENT_ID in the browser, and add it.
+
+    The browser comes back to revento.redirect_uri, which has to be registered exactly so. Where that is on this
+    machine syncd listens there; otherwise it asks for the address that the browser ended at.
+    """
+    from syncd import main
+    from syncd.config_types import is_loopback
+    from syncd.credentials.connect import Consent
+    from syncd.credentials.file import read_credentials
+    from syncd.sources import SOURCES
+
+    settings = session.settings()
+    asked = Options("revento", **options)
+    if asked.timezone is not None:
+        require_zone(asked.timezone)
+    auth_url = base_url_of("auth_url", asked.auth_url, settings.revento.auth_url)
+    base_url_of("api_url", asked.api_url, settings.revento.api_url)
+    identity, redirect_uri = _registered(settings)
+    every = tuple(dict.fromkeys(stream.scope for stream in SOURCES["revento"].streams))
+    consent = Consent.begin(identity.client_id, redirect_uri, event_id, scopes or every)
+    is_here = is_loopback(urlsplit(redirect_uri).hostname or "")
+    if not is_here and (session.no_input or not sys.stdin.isatty()):
+        raise ConfigError(
+            "revento.redirect_uri leads to another machine, and nobody is there to paste the address it ends at",
+            hint="register a redirect URI on this machine, such as http://127.0.0.1:8440/callback",
+        )
+
+    def send() -> None:
+        address = consent.address(auth_url)
+        session.note("open this address as an organizer of the event:", "", f"  {address}", "")
+        if not no_browser:
+            webbrowser.open(address)
+
+    code = run(_caught(session, consent, within, send)) if is_here else _pasted(session, consent, send)
+    reply = run(main.redeem(settings, auth_url, consent, code))
+    credentials = read_credentials(reply, now=datetime.now(UTC), name="the token reply")
+    if credentials.event_id != event_id:
+        raise NeedsAuthorization(
+            f"the organizer connected {credentials.event_id[:50]!r}, not {event_id!r}",
+            hint="have the event itself connected: a token opens one event",
+        )
+    declined = [scope for scope in consent.scopes if scope not in credentials.tokens.scopes]
+    skipped = [stream.name for stream in SOURCES["revento"].streams if stream.scope in declined]
+    if skipped:
+        session.note(f"{', '.join(declined)} was declined, so these are skipped: {', '.join(skipped)}")
+    store(session, settings, asked, credentials, check=True)
+
+
+def _registered(settings: Settings) -> tuple[ClientIdentity, str]:
+    """The integration's identity and its redirect URI. Raises ConfigError."""
+    from syncd import main
+
+    identity, redirect_uri = main.client_identity(settings), settings.revento.redirect_uri
+    if identity is None:
+        raise ConfigError(
+            "a consent needs the integration's own credentials",
+            hint="set revento.client_id and revento.client_secret, from the developer console",
+        )
+    if redirect_uri is None:
+        raise ConfigError(
+            "revento.redirect_uri is not set",
+            hint="set it to one that is registered in the developer console, such as http://127.0.0.1:8440/callback",
+        )
+    return identity, redirect_uri
+
+
+async def _caught(session: Session, consent: Consent, within_s: float, send: Callable[[], None]) -> str:
+    """The code that the browser brings to this machine."""
+    from syncd.http.redirect import redirect_to
+
+    try:
+        async with asyncio.timeout(within_s), redirect_to(consent.redirect_uri, consent.read) as code:
+            send()
+            session.note(f"waiting for the browser to come back, {within_s / 60:g} min at most; Ctrl-C gives up")
+            return await code
+    except TimeoutError as error:
+        raise NeedsAuthorization(
+            f"nobody consented within {within_s / 60:g} min", hint="connect the event again, or raise --within"
+        ) from error
+
+
+def _pasted(session: Session, consent: Consent, send: Callable[[], None]) -> str:
+    """The code out of the address that somebody saw the browser end at."""
+    send()
+    while True:
+        pasted = click.prompt("the address that the browser ended at", err=True)
+        if (code := consent.read(dict(parse_qsl(urlsplit(pasted).query)))) is not None:
+            return code
+        session.note("that is not the answer to this request; paste the whole address")

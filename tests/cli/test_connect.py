@@ -1,0 +1,122 @@
+"""`syncd connect`: a browser goes to the address that is printed, and comes back to a listener on this machine."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import parse_qs, urlsplit
+from urllib.request import urlopen
+
+import pytest
+
+from tests.cli.conftest import Remote, Syncd
+
+Query = Callable[..., list[tuple[Any, ...]]]
+
+
+@pytest.fixture
+def ready(warehouse: Syncd, remote: Remote) -> Iterator[Syncd]:
+    """The command, with a redirect URI that leads to a free port here and is registered."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    uri = f"http://127.0.0.1:{port}/oauth/callback?tenant=7"
+    registered = remote.control("GET", "/settings")
+    remote.control("PATCH", "/settings", {"redirect_uris": [uri]})
+    warehouse.variables["SYNCD_REVENTO__REDIRECT_URI"] = uri
+    yield warehouse
+    remote.control("PATCH", "/settings", {key: registered[key] for key in ("redirect_uris", "consent")})
+
+
+def begin(ready: Syncd, remote: Remote, *options: str) -> tuple[subprocess.Popen[str], str]:
+    """The command in the background, waiting, and the address that it printed."""
+    process = ready.start("connect", "revento", remote.event_id, "--no-browser", *options)
+    assert process.stderr is not None
+    address = ""
+    for line in process.stderr:
+        address = address or (line.strip() if line.startswith("  http") else "")
+        if "waiting" in line:
+            break
+    return process, address
+
+
+def browse(address: str) -> tuple[int, str]:
+    """What a browser shows in the end."""
+    try:
+        with urlopen(address, timeout=10) as page:
+            return page.status, page.read().decode()
+    except HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_a_consent_adds_the_installation(ready: Syncd, remote: Remote, query: Query) -> None:
+    process, address = begin(ready, remote, "--timezone", "Europe/Warsaw")
+    callback = ready.variables["SYNCD_REVENTO__REDIRECT_URI"]
+    assert browse(f"{callback}&code=planted&state=of-somebody-else")[0] == 400
+    assert browse(callback.replace("/oauth/", "/other/"))[0] == 404
+    status, page = browse(address)
+    assert (status, "close this window" in page) == (200, True)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, f"revento/{remote.event_id}\n"), err
+    assert query("SELECT timezone, state FROM syncd.installations") == [("Europe/Warsaw", "active")]
+    assert ready("sync", "--stream", "event").exit_code == 0
+    state, code = parse_qs(urlsplit(address).query)["state"][0], "code="
+    assert state not in out
+    assert code not in out + err.replace(address, "")
+
+
+def test_a_refusal_ends_with_a_word_and_the_code_of_a_person_who_must_act(ready: Syncd, remote: Remote) -> None:
+    remote.control("PATCH", "/settings", {"consent": "deny"})
+    process, address = begin(ready, remote)
+    assert "terminal says why" in browse(address)[1]
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, "the organizer refused to connect the event" in err) == (4, True)
+
+
+def test_a_scope_that_was_declined_is_told_with_what_it_costs(ready: Syncd, remote: Remote) -> None:
+    process, address = begin(ready, remote, "--scope", "event.read", "--scope", "participants.read")
+    browse(address)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    listed = json.loads(ready("installations", "show", remote.event_id, "--json").out)
+    assert sorted(listed["scopes"]) == ["event.read", "participants.read"]
+
+
+def test_ctrl_c_gives_up(ready: Syncd, remote: Remote) -> None:
+    process, _ = begin(ready, remote)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, "Traceback" in err) == (130, False)
+
+
+def test_nobody_comes(ready: Syncd, remote: Remote) -> None:
+    ended = ready("connect", "revento", remote.event_id, "--no-browser", "--within", "1s")
+    assert (ended.exit_code, "nobody consented within" in ended.err) == (4, True)
+
+
+def test_a_port_that_is_taken_is_told(ready: Syncd, remote: Remote) -> None:
+    port = urlsplit(ready.variables["SYNCD_REVENTO__REDIRECT_URI"]).port
+    with socket.create_server(("127.0.0.1", port or 0)):
+        ended = ready("connect", "revento", remote.event_id, "--no-browser")
+    assert (ended.exit_code, f"nothing can listen on 127.0.0.1:{port}" in ended.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("SYNCD_REVENTO__REDIRECT_URI", "https://syncd.example.com/cb", "leads to another machine"),
+        ("SYNCD_REVENTO__REDIRECT_URI", "http://syncd.example.com/cb", "must begin with https://"),
+        ("SYNCD_REVENTO__REDIRECT_URI", "", "revento.redirect_uri is not set"),
+        ("SYNCD_REVENTO__CLIENT_ID", "", "a consent needs the integration's own credentials"),
+    ],
+)
+def test_what_is_not_configured_is_told(ready: Syncd, remote: Remote, name: str, value: str, says: str) -> None:
+    ready.variables[name] = value
+    if not value:
+        del ready.variables[name]
+    ended = ready("connect", "revento", remote.event_id, "--no-browser")
+    assert (ended.exit_code, says in ended.err) == (2, True), ended.err
