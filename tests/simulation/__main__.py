@@ -9,6 +9,7 @@ import time
 from syncd import logs
 from tests.simulation.batch import READINGS, Tally, find, one, run
 from tests.simulation.bugs import BUGS
+from tests.simulation.refresh_window import measure, show
 
 ORACLES = (
     "O1 no loss, O3 no stale overwrite, O4 no false delete, O5 position after rows, O6 fence and single refresh, "
@@ -32,7 +33,7 @@ def main() -> int:
     logs.configure(level="critical")
     if asked.replay:
         return _replay(asked.replay)
-    violated = 0 if asked.recall else _batch(asked.seed, asked.histories)
+    violated = 0 if asked.recall else max(_batch(asked.seed, asked.histories), _refresh())
     return max(violated, _recall(asked.seed))
 
 
@@ -56,6 +57,12 @@ def _recall(seed: int) -> int:
         print(f"{'found' if finding else 'SURVIVED'}: {bug.name}; {told}", flush=True)
     print(f"bugs found: {found} of {len(BUGS)}")
     return 0 if found == len(BUGS) else 1
+
+
+def _refresh() -> int:
+    window = measure("proposed")
+    show(window)
+    return 1 if window.violations or window.lost != window.inside else 0
 
 
 def _batch(seed: int, count: int) -> int:

@@ -73,10 +73,10 @@ class Verdict:
 
 def play(plan: Plan, engine: Engine) -> Verdict:
     """Run the history to its end."""
-    return _Play(plan, engine).run()
+    return Play(plan, engine).run()
 
 
-class _Play:
+class Play:
     def __init__(self, plan: Plan, engine: Engine) -> None:
         self.plan, self.engine, self.verdict = plan, engine, Verdict()
         self.store = engine.modules["store"]  # `store` itself, unless a bug was put in
