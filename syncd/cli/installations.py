@@ -95,6 +95,7 @@ def _facts(found: InstallationReport) -> list[tuple[str, object]]:
         ("changed", found.updated_at),
         ("access token", found.access_expires_at and f"expires {show_time(found.access_expires_at)}"),
         ("refresh token", found.refresh_expires_at and f"expires {show_time(found.refresh_expires_at)}"),
+        ("consent", found.consent_ends_at and f"ends {show_time(found.consent_ends_at)} at the latest"),
         ("driven by", found.driver),
         ("last run", last and f"{last.run_id} ({last.trigger}, {last.state}), began {show_time(last.started_at)}"),
         ("streams", summary(found.streams)),

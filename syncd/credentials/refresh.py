@@ -29,6 +29,8 @@ MARGIN = timedelta(minutes=5)
 SHORT_LIFE_SHARE = 5
 # What a new one is promised to live (contracts/revento.md §5).
 FULL_LIFE = timedelta(hours=1)
+# An organizer has to be asked, and to find the time.
+CONSENT_WARNING = timedelta(weeks=6)
 # A lost reply is asked for once more (contracts/revento.md §5, G7).
 REPEAT_AFTER_S = 1.0
 # A pair that the database does not take exists in this process alone, so the attempts do not end.
@@ -87,6 +89,14 @@ class TokenManager:
                 self._tokens = await self._spend(self._tokens)
             return self._tokens.access_token
 
+    async def keep_alive(self, within: timedelta) -> None:
+        """Renew a pair whose refresh token dies within this time. Raises what `current` raises."""
+        async with self._gate:
+            tokens = await self._load()
+            dies_at = tokens.refresh_expires_at
+            if tokens.refresh_token and dies_at and dies_at - self.clock.now() < within:
+                await self._spend(tokens)
+
     async def drain(self) -> None:
         """Wait for a refresh under way: its new pair exists nowhere else until it is stored."""
         if self._spending is not None:
@@ -125,13 +135,15 @@ class TokenManager:
         except TokenRefused as error:
             await self.store.refuse(error.code or "refused")
             raise NeedsAuthorization(f"the refresh token is refused ({error.code})", hint=CONSENT) from error
-        fresh = replace(fresh, generation=tokens.generation + 1)
+        fresh = replace(fresh, generation=tokens.generation + 1, consent_ends_at=tokens.consent_ends_at)
         await self._save(fresh, spent=tokens.refresh_token)
         self.generations.note(fresh.generation)
         self._tokens = fresh
         self._full_life = self._life(fresh)
         self._margin = min(MARGIN, self._full_life / SHORT_LIFE_SHARE)
         log.info("token_refreshed", access_expires_at=fresh.access_expires_at)
+        if (ends_at := fresh.consent_ends_at) and ends_at - self.clock.now() < CONSENT_WARNING:
+            log.warning("consent_ends_soon", at=ends_at, hint=CONSENT)
         await self._require_ours(fresh)
         return fresh
 

@@ -13,6 +13,8 @@ from syncd.store.reports import InstallationReport, StreamReport
 
 # An organizer has to be asked and to find the time; each refresh makes it 90 days again (contracts/revento.md §5).
 SOON = timedelta(days=14)
+# Of a whole new consent; nothing puts it off (contracts/revento.md §2, trap 13).
+WEEKS_AHEAD = timedelta(weeks=6)
 
 
 def check_installations(installations: Sequence[InstallationReport]) -> list[Finding]:
@@ -59,6 +61,8 @@ def _life(one: CredentialReport, now: datetime) -> Finding:
         return _wrong(one, f"its refresh token has expired on {_day(dies_at)}")
     if dies_at is not None and dies_at <= now + SOON:
         return _warning(one, f"its refresh token expires on {_day(dies_at)}, unless it is renewed before")
+    if one.consent_ends_at <= now + WEEKS_AHEAD:
+        return _warning(one, f"the consent ends on {_day(one.consent_ends_at)}, a year after it was given")
     return Finding("installations", "ok", f"the refresh token of {one.installation} lives")
 
 

@@ -15,7 +15,7 @@ from syncd.clock import Clock, SystemClock
 from syncd.config import Settings
 from syncd.credentials.generations import GenerationFile
 from syncd.credentials.refresh import ClientCredentials, TokenManager
-from syncd.errors import LeaseHeld, NeedsAuthorization, Paused, RunCancelled
+from syncd.errors import LeaseHeld, NeedsAuthorization, Paused, RunCancelled, SyncdError
 from syncd.http.api import HttpApi
 from syncd.http.budget import TokenBudget
 from syncd.http.client import Client, open_client
@@ -28,17 +28,18 @@ from syncd.sources import SOURCES
 from syncd.sources.base import Stream
 from syncd.store.database import Database, open_database
 from syncd.store.installations import (
+    KEPT_ALIVE,
     due_streams,
     find_installation,
     promise,
 )
-from syncd.store.leases import Claim
+from syncd.store.leases import Claim, kept
 from syncd.store.requests import PendingRequests, lost_calls, pause_left_s, spent_ages_s, store_requests
 from syncd.store.restored import where_we_are
-from syncd.store.tokens import StoredTokens
+from syncd.store.tokens import StoredTokens, put_off
 from syncd.sync.preview import preview_round
 from syncd.sync.removals import Rules
-from syncd.sync.round import Order, RoundResult, Watch, run_round
+from syncd.sync.round import Order, RoundResult, Watch, run_round, take_lease
 from syncd.sync.run import AccountApi, Run
 from syncd.sync.standing import consult
 
@@ -170,6 +171,9 @@ class App:
         if installation.state == "suspended":
             await self.consult(name)
             return
+        if installation.state == "paused":
+            await self._keep_alive(installation)
+            return
         due = {stream for stream, due_in_s in (await due_streams(self.database, name)).items() if due_in_s <= 0}
         streams = [stream for stream in SOURCES[installation.source].streams if stream.name in due]
         if streams:
@@ -177,6 +181,20 @@ class App:
                 await self.run_round(self.order(installation, "schedule", streams, wait=False), self.watch)
             except (LeaseHeld, Paused, RunCancelled) as error:
                 log.info("round_left", installation=name, reason=str(error))
+
+    async def _keep_alive(self, installation: Installation) -> None:
+        """Renew the tokens of an installation that nobody syncs, before they die of idleness."""
+        try:
+            claimed = await take_lease(self.order(installation, "keep-alive", wait=False), self.database, self.watch)
+            async with kept(self.database, claimed.lease):
+                tokens = await self.tokens(installation, claimed.lease)
+                try:
+                    await tokens.keep_alive(KEPT_ALIVE)
+                finally:
+                    await asyncio.shield(tokens.drain())
+        except SyncdError as error:
+            log.error("not_kept_alive", installation=installation.name, reason=str(error), hint=error.hint)
+            await put_off(self.database, installation.name, str(error))
 
     def token_endpoint(self, installation: Installation) -> HttpTokenEndpoint:
         """Where the installation's tokens are renewed."""

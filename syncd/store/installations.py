@@ -21,6 +21,8 @@ from syncd.wire.tokens import Tokens, fingerprint
 
 # A suspension lasts hours or days, and the listing that tells of it has a small budget (contracts/revento.md §8).
 ASK_SUSPENDED_EVERY_S = 900.0
+# A refresh token that nobody uses dies after 90 days (contracts/revento.md §2); an idle one is renewed after 30.
+KEPT_ALIVE = timedelta(days=60)
 
 # Names in a hint; there may be thousands.
 _SHOWN = 5
@@ -150,16 +152,28 @@ async def due_streams(database: Database, name: str) -> dict[str, float]:
 
 
 async def due_installations(database: Database) -> dict[str, float]:
-    """Seconds until the first stream of each active installation is due, or a suspended one should be asked after."""
+    """Seconds until the first stream of each active installation is due, a suspended one should be asked after, or a
+    paused one's tokens kept alive."""
     due: dict[str, float] = {}
     async with database.control() as control:
         for name, due_in_s in await control.execute(_SUSPENDED, {"every_s": ASK_SUSPENDED_EVERY_S}):
+            due[name] = float(due_in_s)
+        for name, due_in_s in await control.execute(_IDLE, {"days": KEPT_ALIVE.days}):
             due[name] = float(due_in_s)
         for name, _, due_in_s in await control.execute(_DUE, {"name": None, "state": "active"}):
             due[name] = min(due.get(name, float(due_in_s)), float(due_in_s))
     return due
 
 
+# Once a day where it does not succeed.
+_IDLE = text("""
+    SELECT installation, extract(epoch FROM greatest(
+        refresh_expires_at - make_interval(days => :days),
+        (SELECT max(happened_at) FROM syncd.token_events AS event WHERE event.installation = pair.installation)
+            + interval '1 day') - clock_timestamp())
+    FROM syncd.credentials AS pair JOIN syncd.installations ON name = installation
+    WHERE state = 'paused' AND refresh_token IS NOT NULL AND refresh_expires_at > clock_timestamp()
+""")
 _SUSPENDED = text("""
     SELECT name, extract(epoch FROM updated_at - clock_timestamp()) + :every_s FROM syncd.installations
     WHERE state = 'suspended'

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from syncd.errors import ConfigError
 from syncd.model import Vault
 from syncd.store.database import Database
-from syncd.store.tokens import place
+from syncd.store.tokens import CONSENT_ENDS_AT, place
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class CredentialReport:
     has_refresh_token: bool
     access_expires_at: datetime
     refresh_expires_at: datetime | None
+    consent_ends_at: datetime
     refusal: ConfigError | None
 
 
@@ -65,6 +66,7 @@ async def report_credentials(
             row.refresh_token is not None,
             row.access_expires_at,
             row.refresh_expires_at,
+            row.consent_ends_at,
             _refusal(vault, row) if vault else None,
         )
         for row in rows
@@ -95,8 +97,9 @@ async def report_traffic(database: Database, names: Sequence[str] = ()) -> list[
 
 _CHOSEN = "(cardinality(CAST(:names AS text[])) = 0 OR installation = ANY (:names))"
 _CREDENTIALS = text(f"""
-    SELECT installation, access_token, refresh_token, access_expires_at, refresh_expires_at
-    FROM syncd.credentials WHERE {_CHOSEN} ORDER BY installation
+    SELECT installation, access_token, refresh_token, access_expires_at, refresh_expires_at,
+           {CONSENT_ENDS_AT} AS consent_ends_at
+    FROM syncd.credentials AS pair WHERE {_CHOSEN} ORDER BY installation
 """)  # noqa: S608 - our own words
 _LEASES = text(f"""
     SELECT installation, owner, until, until < clock_timestamp() FROM syncd.leases

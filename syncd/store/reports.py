@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncd.store.database import Database
 from syncd.store.installations import due_streams
+from syncd.store.tokens import CONSENT_ENDS_AT
 
 StreamState = Literal["fresh", "held", "late", "never", "skipped"]
 
@@ -76,6 +77,7 @@ class InstallationReport:
     updated_at: datetime
     access_expires_at: datetime | None
     refresh_expires_at: datetime | None
+    consent_ends_at: datetime | None
     token_fingerprint: str | None
     driver: str | None
     last_run: RunReport | None
@@ -131,15 +133,16 @@ async def _last_run(control: AsyncConnection, installation: str) -> RunReport | 
     return None if row is None else RunReport(*row)
 
 
-_INSTALLATIONS = text("""
+_INSTALLATIONS = text(f"""
     SELECT name, source, account, organization, timezone, environment, api_url, auth_url, scopes, state, state_reason,
-           created_at, one.updated_at, access_expires_at, refresh_expires_at, access_fingerprint AS token_fingerprint,
+           created_at, one.updated_at, access_expires_at, refresh_expires_at, {CONSENT_ENDS_AT} AS consent_ends_at,
+           access_fingerprint AS token_fingerprint,
            CASE WHEN lease.until >= clock_timestamp() THEN lease.owner END AS driver
     FROM syncd.installations AS one
-    LEFT JOIN syncd.credentials AS token ON token.installation = one.name
+    LEFT JOIN syncd.credentials AS pair ON pair.installation = one.name
     LEFT JOIN syncd.leases AS lease ON lease.installation = one.name
     WHERE cardinality(CAST(:names AS text[])) = 0 OR name = ANY (:names) ORDER BY name
-""")
+""")  # noqa: S608 - our own words
 # One truth for age and lateness: the view that BI reads.
 _STREAMS = text("""
     SELECT fresh.*, status.status FROM bi.data_freshness AS fresh

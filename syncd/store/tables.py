@@ -90,9 +90,9 @@ token_events = Table(
     Column("token_event_id", BigInteger, Identity(always=True), primary_key=True, comment="Order of the events"),
     installation_column(),
     time_column("happened_at", "When", null=False),
-    text_column("kind", "issued, refreshing, refreshed, refused or resealed", null=False),
+    text_column("kind", "issued, refreshing, refreshed, refused, put_off or resealed", null=False),
     text_column("token_fingerprint", "Short name of the token concerned"),
-    text_column("detail", "The authorization server's word, where it gave one"),
+    text_column("detail", "The authorization server's word, or why it was put off"),
     Index(None, "installation", "happened_at"),
     comment="What happened to each token; never the token itself",
 )

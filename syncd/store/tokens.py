@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, func, insert, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,6 +15,13 @@ from syncd.model import Lease, Vault
 from syncd.store.database import Database, fence
 from syncd.store.tables import credentials, installations, token_events
 from syncd.wire.tokens import Tokens, fingerprint
+
+# A consent lasts a year, whatever is renewed; near its end a new refresh token lives as long as is left of it
+# (contracts/revento.md §2, G9), which is less than the 90 days of any other.
+CONSENT_ENDS_AT = """least(
+    granted_at + interval '1 year',
+    CASE WHEN pair.updated_at > granted_at + interval '200 days'
+          AND refresh_expires_at < pair.updated_at + interval '89 days' THEN refresh_expires_at END)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +38,9 @@ class StoredTokens:
         async with self.database.control() as control:
             row = (
                 await control.execute(
-                    select(credentials, installations.c.scopes)
-                    .join(installations, installations.c.name == credentials.c.installation)
-                    .where(credentials.c.installation == self.lease.installation)
+                    select(_PAIR, installations.c.scopes, _CONSENT_ENDS_AT)
+                    .join(installations, installations.c.name == _PAIR.c.installation)
+                    .where(_PAIR.c.installation == self.lease.installation)
                 )
             ).one()
         return Tokens(
@@ -43,6 +51,7 @@ class StoredTokens:
             scopes=tuple(row.scopes),
             in_doubt=row.intent_at is not None,
             generation=row.generation,
+            consent_ends_at=row.consent_ends_at,
             is_from_elsewhere=None not in (row.stored_in, self.here) and row.stored_in != self.here,
         )
 
@@ -91,6 +100,10 @@ class StoredTokens:
             )
 
 
+_PAIR = credentials.alias("pair")
+_CONSENT_ENDS_AT: ColumnElement[datetime | None] = literal_column(CONSENT_ENDS_AT).label("consent_ends_at")
+
+
 def place(installation: str, column: str) -> str:
     """What a ciphertext is bound to."""
     return f"credentials:{installation}:{column}"
@@ -119,6 +132,12 @@ async def write_tokens(control: AsyncConnection, row: dict[str, Any]) -> None:
     await control.execute(
         upsert(credentials).values(row).on_conflict_do_update(index_elements=["installation"], set_=row)
     )
+
+
+async def put_off(database: Database, installation: str, reason: str) -> None:
+    """Note that a renewal did not come about, so that it is not tried again at once."""
+    async with database.control() as control:
+        await write_event(control, installation, "put_off", None, reason)
 
 
 async def write_event(

@@ -31,6 +31,7 @@ class Tokens:
     in_doubt: bool = False  # a refresh was begun, and nobody knows whether the refresh token is spent
     account: str | None = None  # what a reply says that they open; None: it does not say
     generation: int = 0  # renewals since the consent
+    consent_ends_at: datetime | None = None  # as far as it can be told; no renewal helps then
     is_from_elsewhere: bool = False  # another database stored them: this one holds a copy
 
 

@@ -24,9 +24,9 @@ SCOPES = tuple(stream.scope for stream in SOURCES["revento"].streams)
 STREAM = StreamReport("participants", "fresh", 60.0, 900, NOW, NOW, NOW, 840.0, None)
 PLACE = InstallationReport(
     "revento/evt_1", "revento", "evt_1", None, "UTC", "sandbox", "https://api.example.com/v1", None, SCOPES,
-    "active", None, NOW, NOW, NOW + DAY, NOW + 90 * DAY, "abc", None, None, (STREAM,),
+    "active", None, NOW, NOW, NOW + DAY, NOW + 90 * DAY, NOW + 300 * DAY, "abc", None, None, (STREAM,),
 )  # fmt: skip
-PAIR = CredentialReport("revento/evt_1", True, NOW + DAY, NOW + 90 * DAY, None)
+PAIR = CredentialReport("revento/evt_1", True, NOW + DAY, NOW + 90 * DAY, NOW + 300 * DAY, None)
 
 
 def judged(findings: list[Finding]) -> list[tuple[str, str]]:
@@ -67,6 +67,7 @@ def test_a_missing_scope_names_the_streams_that_it_costs() -> None:
         ({"refresh_expires_at": NOW}, "wrong", "its refresh token has expired on 2026-05-09"),
         ({"has_refresh_token": False}, "warning", "there is no refresh token: it works until 2026-05-10"),
         ({"has_refresh_token": False, "access_expires_at": NOW}, "wrong", "its access token has expired"),
+        ({"consent_ends_at": NOW + 41 * DAY}, "warning", "the consent ends on 2026-06-19, a year after it was given"),
     ],
 )  # fmt: skip
 def test_credentials_by_the_life_before_them(changes: dict[str, object], state: str | None, says: str) -> None:
