@@ -8,6 +8,7 @@ that share a slot never arrive within one window.
 from __future__ import annotations
 
 import asyncio
+from bisect import insort
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from itertools import islice
 from syncd.clock import Clock
 from syncd.logs import get_logger
 from syncd.model import Limits
+from syncd.wire.rate_limit import STRAY_S
 
 HOUR_S = 3600.0
 MINUTE_S = 60.0
@@ -44,15 +46,20 @@ class TokenBudget:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Wait until a call may leave; the slot is held until its reply, and counted from its reply on."""
+        """Wait until a call may leave; the slot is held until its reply, and counted from its reply on.
+
+        A call that ends in an error may have had none, and may still be on its way.
+        """
         async with self._turn:
             await self._wait_for_room()
             self._in_flight += 1
+        stray_s = STRAY_S
         try:
             yield
+            stray_s = 0.0
         finally:
             self._in_flight -= 1
-            self._replies.append(self._clock.monotonic())
+            insort(self._replies, self._clock.monotonic() + stray_s)
             self._ended.set()
 
     def pause(self, pause_s: float) -> None:

@@ -34,7 +34,7 @@ from syncd.store.installations import (
     promise,
 )
 from syncd.store.leases import Claim, kept
-from syncd.store.requests import PendingRequests, lost_calls, pause_left_s, spent_ages_s, store_requests
+from syncd.store.requests import PendingRequests, note_cut_off, pause_left_s, spent_ages_s, store_requests
 from syncd.store.restored import where_we_are
 from syncd.store.tokens import StoredTokens, put_off
 from syncd.sync.preview import preview_round
@@ -131,9 +131,11 @@ class App:
     async def connect(self, run: Run, claimed: Claim) -> AsyncIterator[AccountApi]:
         """The installation's API for one run; a token refresh under way is waited for at the end."""
         limits = self._limits()
-        lost = lost_calls(limits, after_crash=claimed.after_crash)
         name, now = run.installation.name, self.clock.now()
-        budget = TokenBudget(limits, self.clock, await spent_ages_s(self.database, name, now, lost=lost))
+        if claimed.after_crash:
+            await note_cut_off(self.database, name, now)
+        spent = await spent_ages_s(self.database, name, now, in_flight=limits.in_flight)
+        budget = TokenBudget(limits, self.clock, spent)
         budget.pause(await pause_left_s(self.database, name, now))
         tokens = await self.tokens(run.installation, run.lease)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Text
-from sqlalchemy.dialects.postgresql import TIMESTAMP, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP, UUID
 
 
 def text_column(name: str, comment: str, *, null: bool = True, key: bool = False) -> Column[str]:
@@ -14,6 +14,11 @@ def text_column(name: str, comment: str, *, null: bool = True, key: bool = False
 def time_column(name: str, comment: str, *, null: bool = True) -> Column[object]:
     """A moment, with its zone."""
     return Column(name, TIMESTAMP(timezone=True), nullable=null, comment=comment)
+
+
+def times_column(name: str, comment: str) -> Column[object]:
+    """Any number of moments; none at first."""
+    return Column(name, ARRAY(TIMESTAMP(timezone=True)), nullable=False, server_default="{}", comment=comment)
 
 
 def count_column(name: str, comment: str) -> Column[int]:

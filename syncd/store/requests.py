@@ -11,8 +11,9 @@ from uuid import UUID
 from psycopg import AsyncCursor
 from sqlalchemy import text
 
-from syncd.model import Limits, RequestRecord
+from syncd.model import RequestRecord
 from syncd.store.database import Database, translated
+from syncd.wire.rate_limit import STRAY_S
 
 _INSERT = """
     INSERT INTO syncd.requests (request_id, run_id, installation, endpoint, sent_at, ended_at, duration_ms, status,
@@ -66,18 +67,42 @@ async def store_requests(database: Database, installation: str, run_id: UUID | N
     records.settle(pending)
 
 
-async def spent_ages_s(database: Database, installation: str, now: datetime, *, lost: int) -> list[float]:
-    """How long ago each call of the last hour was answered, plus `lost` calls that nobody may have written down."""
+async def spent_ages_s(database: Database, installation: str, now: datetime, *, in_flight: int) -> list[float]:
+    """How long ago each call of the last hour was answered, or can no longer arrive.
+
+    A driver that was cut off counts for `in_flight` calls more, which may have been under way and were written down by
+    nobody: to it who takes over, and to all behind it.
+    """
     async with database.control() as control:
         rows = await control.execute(
-            text("""
-                SELECT coalesce(ended_at, sent_at + duration_ms * interval '1 ms') FROM syncd.requests
-                WHERE installation = :installation AND sent_at > CAST(:now AS timestamptz) - interval '2 hours'
-            """),
-            {"installation": installation, "now": now},
+            _ANSWERED, {"installation": installation, "now": now, "in_flight": in_flight, "stray_s": STRAY_S}
         )
         ages = [(now - ended_at).total_seconds() for (ended_at,) in rows]
-    return [max(age_s, 0.0) for age_s in ages] + [0.0] * lost
+    return [max(age_s, -STRAY_S) for age_s in ages]
+
+
+_ANSWERED = text("""
+    SELECT coalesce(ended_at, sent_at + duration_ms * interval '1 ms' + make_interval(secs => :stray_s))
+    FROM syncd.requests
+    WHERE installation = :installation AND sent_at > CAST(:now AS timestamptz) - interval '2 hours'
+    UNION ALL
+    SELECT moment FROM syncd.leases, unnest(cut_off_at) AS moment, generate_series(1, CAST(:in_flight AS integer))
+    WHERE installation = :installation
+""")
+
+
+async def note_cut_off(database: Database, installation: str, now: datetime) -> None:
+    """Remember for the hour to come that a driver was found cut off."""
+    async with database.control() as control:
+        await control.execute(_CUT_OFF, {"installation": installation, "now": now})
+
+
+_CUT_OFF = text("""
+    UPDATE syncd.leases SET cut_off_at = array_append(ARRAY(
+        SELECT earlier FROM unnest(cut_off_at) AS earlier
+        WHERE earlier > CAST(:now AS timestamptz) - interval '2 hours'), CAST(:now AS timestamptz))
+    WHERE installation = :installation
+""")
 
 
 async def pause_left_s(database: Database, installation: str, now: datetime) -> float:
@@ -92,11 +117,6 @@ async def pause_left_s(database: Database, installation: str, now: datetime) -> 
             {"installation": installation, "now": now},
         )
     return 0.0 if until is None else max((until - now).total_seconds(), 0.0)
-
-
-def lost_calls(limits: Limits, *, after_crash: bool) -> int:
-    """As many calls as may have been under way when the last driver was cut off."""
-    return limits.in_flight if after_crash else 0
 
 
 def _row(record: RequestRecord, installation: str, run_id: UUID | None) -> list[Any]:

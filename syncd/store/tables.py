@@ -15,7 +15,6 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    false,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -29,6 +28,7 @@ from syncd.store.control_columns import (
     stream_column,
     text_column,
     time_column,
+    times_column,
     uuid_column,
 )
 
@@ -42,7 +42,6 @@ metadata = MetaData(
         "ck": "%(table_name)s_%(constraint_name)s_check",
     },
 )
-
 
 installations = Table(
     "installations",
@@ -105,6 +104,7 @@ leases = Table(
     text_column("owner", "Command, host and process that drives it; null: nobody"),
     Column("epoch", BigInteger, nullable=False, comment="Grows with each claim; a write under an older one is refused"),
     time_column("until", "The claim holds until then, by the database's clock; null: it was given back"),
+    times_column("cut_off_at", "When drivers were found cut off lately, whose last calls nobody wrote down"),
     comment="Who may call the API for an installation and write its rows; outlives the installation",
 )
 
@@ -144,7 +144,7 @@ walks = Table(
     count_column("distinct_keys", "Different rows among them"),
     count_column("duplicates", "Rows that an earlier page of the walk had served already"),
     count_column("rejected", "Rows that could not be stored"),
-    Column("is_witness", Boolean, nullable=False, server_default=false(), comment="True: can testify to absence"),
+    Column("is_witness", Boolean, nullable=False, server_default="false", comment="True: can testify to absence"),
     Column("source_total", BigInteger, comment="Total that the source itself reports; null: it reports none"),
     uuid_column("first_request_id", "Request of the first page"),
     uuid_column("last_request_id", "Request of the last page"),

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 MAX_RETRY_AFTER_S = 3600.0
+# A call that was given up before its reply may arrive this much later still: the network's latency (conformance RV-20).
+STRAY_S = 5.0
 _WHOLE = re.compile(r"[0-9]{1,10}\Z", re.ASCII)
 # Below this a reset is seconds from now, above it seconds since 1970 (docs/faults.md 61).
 _EPOCH_FROM = 100_000_000

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from syncd.http.budget import HOUR_S, MINUTE_S, TokenBudget
 from syncd.model import Limits
+from syncd.wire.rate_limit import STRAY_S
 from tests.http.virtual import VirtualClock
 
 REVENTO = Limits(500, 30, 5)
@@ -192,7 +193,9 @@ async def test_a_cancelled_wait_gives_its_turn_to_the_next() -> None:
     assert server.departures == pytest.approx([0, 60], abs=0.01)
 
 
+@pytest.mark.fault(63)
 async def test_a_cancelled_call_has_been_spent_all_the_same() -> None:
+    """Nobody knows when it arrives: on its way when it was given up, it counts from when it can be so no longer."""
     clock = VirtualClock()
     server = Server(clock, lambda: (0.0, 30.0))
     budget = TokenBudget(Limits(0, 1, 1), clock)
@@ -205,4 +208,4 @@ async def test_a_cancelled_call_has_been_spent_all_the_same() -> None:
         await server.call(budget)
 
     await clock.run(cut_off())
-    assert server.departures == pytest.approx([0, 70], abs=0.01)
+    assert server.departures == pytest.approx([0, 70 + STRAY_S], abs=0.01)
