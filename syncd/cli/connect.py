@@ -1,4 +1,4 @@
-"""`syncd connect`: an organizer's consent in the browser, and the installation that it opens."""
+"""`syncd connect`: an organizer's consent in the browser, and what is connected but not here."""
 
 from __future__ import annotations
 
@@ -17,11 +17,16 @@ from syncd.cli.installations import Options, base_url_of, require_zone, store
 from syncd.cli.options import Period
 from syncd.cli.session import Session, pass_session
 from syncd.cli.signals import run
+from syncd.cli.text import Listing
 from syncd.errors import ConfigError, NeedsAuthorization
+
+# docs/interface.md §3: the answer is no.
+NO = 6
 
 if TYPE_CHECKING:
     from syncd.config import Settings
     from syncd.credentials.connect import Consent
+    from syncd.sync.discovery import Discovered
     from syncd.wire.tokens import ClientIdentity
 
 
@@ -136,3 +141,28 @@ def _pasted(session: Session, consent: Consent, send: Callable[[], None]) -> str
         if (code := consent.read(dict(parse_qsl(urlsplit(pasted).query)))) is not None:
             return code
         session.note("that is not the answer to this request; paste the whole address")
+
+
+@click.command(cls=Command, example="syncd installations discover\nsyncd installations discover --json")
+@pass_session
+def discover(session: Session) -> int:
+    """Compare Revento's own listing of connected events with the installations here.
+
+    It says what to do where they differ; then the exit code is 6.
+    """
+    from syncd import main
+
+    settings = session.settings()
+    url = main.prepare_database(settings)
+
+    async def ask() -> list[Discovered]:
+        async with main.open_app(settings, url, "installations discover") as app:
+            return await main.discovered(app)
+
+    found = run(ask())
+    rows = [(each.account, each.installation or "-", each.state or "-", each.listed, each.advice) for each in found]
+    listing = Listing(("EVENT", "INSTALLATION", "STATE", "AT REVENTO", "WHAT TO DO"), rows)
+    session.answer({"accounts": found}, *([listing] if found else []))
+    differing = sum(each.advice is not None for each in found)
+    session.note(f"{differing} of {len(found)} differ" if differing else f"all {len(found)} agree")
+    return NO if differing else 0

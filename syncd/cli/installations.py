@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "list": "syncd.cli.installations:list_all",
     **{name: f"syncd.cli.installations:{name}" for name in ("add", "show")},
+    "discover": "syncd.cli.connect:discover",
     **{name: f"syncd.cli.steering:{name}" for name in ("check", "pause", "resume", "remove")},
 }
 
@@ -42,7 +43,7 @@ COMMANDS = {
     example="syncd installations add revento --credentials token.json\nsyncd installations list",
 )
 def installations() -> None:
-    """Add, show, check, pause and remove the accounts that are kept in step."""
+    """Add, discover, show, check, pause and remove the accounts that are kept in step."""
 
 
 @click.command("list", cls=Command, example="syncd installations list --json")

@@ -3,7 +3,7 @@
 The only room that sees every part; what two parts need of each other is wired here.
 """
 
-from syncd.main.accounts import accept_restored, add_installation, chosen, chosen_streams
+from syncd.main.accounts import accept_restored, add_installation, chosen, chosen_streams, discovered
 from syncd.main.app import App, open_app
 from syncd.main.consent import client_identity, redeem
 from syncd.main.database import (
@@ -29,6 +29,7 @@ __all__ = [
     "chosen_streams",
     "client_identity",
     "database_url",
+    "discovered",
     "home",
     "open_app",
     "open_vault",

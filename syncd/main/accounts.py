@@ -22,6 +22,7 @@ from syncd.store.installations import (
 )
 from syncd.store.requests import PendingRequests, store_requests
 from syncd.store.restored import Restored, where_we_are
+from syncd.sync.discovery import Discovered, discover
 from syncd.wire.position import Start
 from syncd.wire.tokens import Tokens
 
@@ -67,6 +68,22 @@ async def add_installation(
     await app.keep_promises()
     await store_requests(app.database, installation.name, None, records)
     return await find_installation(app.database, installation.name)
+
+
+async def discovered(app: App) -> list[Discovered]:
+    """Revento's listing of connections beside our installations of that API.
+
+    Raises ConfigError where there are no credentials to ask with, and the ApiError of the listing.
+    """
+    source, api_url = "revento", app.settings.revento.api_url
+    found = await app.connections(source, api_url, PendingRequests()) if api_url else None
+    if found is None:
+        raise ConfigError(
+            "the listing of connections needs the integration's own credentials",
+            hint="set revento.api_url, .client_id, .client_secret and .integration_id, from the developer console",
+        )
+    here = [one for one in await list_installations(app.database) if (one.source, one.api_url) == (source, api_url)]
+    return discover(found, here)
 
 
 async def accept_restored(app: App) -> list[Restored]:

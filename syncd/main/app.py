@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import floor
 from random import SystemRandom
 
@@ -15,7 +15,7 @@ from syncd.clock import Clock, SystemClock
 from syncd.config import Settings
 from syncd.credentials.generations import GenerationFile
 from syncd.credentials.refresh import ClientCredentials, TokenManager
-from syncd.errors import LeaseHeld, NeedsAuthorization, Paused, RunCancelled, SyncdError
+from syncd.errors import ContractBreach, LeaseHeld, NeedsAuthorization, Paused, RunCancelled, SyncdError
 from syncd.http.api import HttpApi
 from syncd.http.budget import TokenBudget
 from syncd.http.client import Client, open_client
@@ -25,7 +25,7 @@ from syncd.main.consent import client_identity
 from syncd.main.database import GENERATIONS, home, open_vault, secret
 from syncd.model import AccessTokens, Budget, Installation, Lease, Limits, RequestLog, Vault
 from syncd.sources import SOURCES
-from syncd.sources.base import Stream
+from syncd.sources.base import Connection, Stream
 from syncd.store.database import Database, open_database
 from syncd.store.installations import (
     KEPT_ALIVE,
@@ -41,7 +41,7 @@ from syncd.sync.preview import preview_round
 from syncd.sync.removals import Rules
 from syncd.sync.round import Order, RoundResult, Watch, run_round, take_lease
 from syncd.sync.run import AccountApi, Run
-from syncd.sync.standing import consult
+from syncd.sync.standing import consult, standing_of
 
 log = get_logger(__name__)
 
@@ -85,22 +85,41 @@ class App:
         await consult(self.database, name, self._standing)
 
     async def _standing(self, installation: Installation) -> str | None:
-        """What the source's listing says of the installation; None where there are no credentials to ask with."""
-        read, identity = SOURCES[installation.source].read_standing, client_identity(self.settings)
-        integration_id = self.settings.revento.integration_id
-        if read is None or not (integration_id and identity):
-            return None
         records = PendingRequests()
-        credentials = ClientCredentials(identity.client_id, identity.secrets[0])
-        api = replace(
-            self.api(installation, credentials, self.unpaced_budget(), records),
-            places={"integration_id": integration_id},
-            scheme="Basic",
-        )
         try:
-            return await read(api, installation.account)
+            found = await self.connections(installation.source, installation.api_url, records)
         finally:
             await store_requests(self.database, installation.name, None, records)
+        return None if found is None else standing_of(installation.account, found)
+
+    async def connections(self, source: str, api_url: str, records: RequestLog) -> list[Connection] | None:
+        """The source's listing of connections; None where it has none, or there are no credentials to ask with.
+
+        While the client secret is rotated the next one is tried where the first is refused. Raises ApiError.
+        """
+        walk, identity = SOURCES[source].connections, client_identity(self.settings)
+        integration_id = self.settings.revento.integration_id
+        if walk is None or not (integration_id and identity):
+            return None
+        for number, client_secret in enumerate(identity.secrets, start=1):
+            api = HttpApi(
+                api_url=api_url,
+                places={"integration_id": integration_id},
+                dialect=SOURCES[source].dialect,
+                client=self.client,
+                tokens=ClientCredentials(identity.client_id, client_secret),
+                budget=self.unpaced_budget(),
+                records=records,
+                clock=self.clock,
+                random=SystemRandom(),
+                scheme="Basic",
+            )
+            try:
+                return [each async for each in walk(api)]
+            except ContractBreach as error:
+                if error.code != "invalid_client" or number == len(identity.secrets):
+                    raise
+        return None
 
     def unpaced_budget(self) -> TokenBudget:
         """For calls outside a token's budgets: one at a time."""

@@ -5,7 +5,7 @@ A source yields decoded pages and knows neither HTTP nor the database.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,6 +47,15 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
+class Connection:
+    """An account as the integration's own listing has it; `status`: active, suspended, revoked, or a word unknown."""
+
+    account: str
+    status: str
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """One remote API. `streams` stand in the order in which a round walks them."""
 
@@ -55,8 +64,8 @@ class Source:
     tables: MetaData
     dialect: Dialect
     views: tuple[View, ...]
-    # of an account, asked under the integration's credentials: active, suspended, revoked, or None: not known there
-    read_standing: Callable[[Api, str], Awaitable[str | None]] | None = None
+    # every account that was ever connected, asked under the integration's credentials; one may stand there twice
+    connections: Callable[[Api], AsyncIterator[Connection]] | None = None
 
     def stream(self, name: str) -> Stream:
         """The stream of that name. Raises KeyError."""

@@ -5,18 +5,22 @@ Suspension is asked after slowly, and work goes on by itself when it is over (co
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from syncd.errors import ApiError
 from syncd.logs import get_logger
 from syncd.model import Installation, InstallationState
+from syncd.sources.base import Connection
 from syncd.store.database import Database
 from syncd.store.installations import find_installation, set_state
 
 log = get_logger(__name__)
 
-# Of an account: what its source's listing of connections says (`sources.base.Source.read_standing`).
+# Of an account: what its source's listing of connections says; None: nothing, or there is nobody to ask.
 Ask = Callable[[Installation], Awaitable[str | None]]
+
+# An account that was connected anew stands in the listing more than once: what still works counts.
+_BEST_FIRST = ("active", "suspended", "revoked")
 
 SUSPENDED = "suspended at the source; it is asked again every 15 minutes, and work goes on when it is over"
 
@@ -37,6 +41,12 @@ async def consult(database: Database, name: str, ask: Ask) -> None:
     if (after := _after(installation.state, standing)) is not None:
         await set_state(database, installation, *after)
         log.info("standing", installation=name, standing=standing, state=after[0])
+
+
+def standing_of(account: str, connections: Iterable[Connection]) -> str | None:
+    """`active`, `suspended` or `revoked`; None when the listing does not know the account."""
+    found = {each.status for each in connections if each.account == account}
+    return next((status for status in _BEST_FIRST if status in found), None)
 
 
 def _after(state: InstallationState, standing: str | None) -> tuple[InstallationState, str | None] | None:

@@ -120,3 +120,15 @@ def test_what_is_not_configured_is_told(ready: Syncd, remote: Remote, name: str,
         del ready.variables[name]
     ended = ready("connect", "revento", remote.event_id, "--no-browser")
     assert (ended.exit_code, says in ended.err) == (2, True), ended.err
+
+
+def test_what_is_connected_and_not_here_is_discovered(ready: Syncd, remote: Remote) -> None:
+    ready.variables["SYNCD_REVENTO__INTEGRATION_ID"] = "int_sandbox"
+    remote.token()
+    ended = ready("installations", "discover")
+    assert (ended.exit_code, f"syncd connect revento {remote.event_id}" in ended.out) == (6, True)
+    process, address = begin(ready, remote)
+    browse(address)
+    process.communicate(timeout=30)
+    agreed = ready("installations", "discover", "--json")
+    assert (agreed.exit_code, [one["advice"] for one in agreed.document["accounts"]]) == (0, [None])

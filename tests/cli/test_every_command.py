@@ -25,6 +25,7 @@ CALLS: dict[str, list[str]] = {
     "limits": ["limits"],
     "installations list": ["installations", "list"],
     "installations add": ["installations", "add", "revento", "--credentials", "-", "--name", "second"],
+    "installations discover": ["installations", "discover"],
     "installations show": ["installations", "show", "NAME"],
     "installations check": ["installations", "check"],
     "installations pause": ["installations", "pause", "NAME"],
@@ -59,7 +60,7 @@ CALLS: dict[str, list[str]] = {
     "config show": ["config", "show"],
     "healthcheck": ["healthcheck"],
 }
-EXPECTED = {"healthcheck": 6, "installations remove": 2, "doctor": 6}
+EXPECTED = {"healthcheck": 6, "installations discover": 2, "installations remove": 2, "doctor": 6}
 
 
 def leaves(command: click.Command, context: click.Context) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from syncd.model import Api
+from syncd.sources.base import Connection
 from syncd.sources.revento.faults import breach
 from syncd.wire.reply import read_listing
 
@@ -15,21 +16,14 @@ INSTALLATIONS = "/developer/integrations/{integration_id}/installations"
 LISTING_LIMIT = 100
 # Ten thousand connected events; a listing that goes on behind that goes in circles.
 MOST_PAGES = 100
-# An event that was connected anew stands there more than once: what still works counts.
-_BEST_FIRST = ("active", "suspended", "revoked")
 
 
-class Connection(msgspec.Struct):
-    """One connected event, as the integration's listing has it; the listing also shows what is no longer active."""
+class _Row(msgspec.Struct):
+    """One connected event; the listing also shows what is no longer active."""
 
     event_id: str
     status: str
-
-
-async def read_standing(api: Api, event_id: str) -> str | None:
-    """`active`, `suspended` or `revoked`; None when the listing does not know the event. Raises ApiError."""
-    found = {each.status async for each in walk_connections(api) if each.event_id == event_id}
-    return next((status for status in _BEST_FIRST if status in found), None)
+    scopes: list[str] = []
 
 
 async def walk_connections(api: Api) -> AsyncIterator[Connection]:
@@ -39,11 +33,11 @@ async def walk_connections(api: Api) -> AsyncIterator[Connection]:
         reply = await api.get(INSTALLATIONS, query)
         listing = read_listing(reply, paged=True)
         try:
-            rows = [msgspec.json.decode(row, type=Connection) for row in listing.data]
+            rows = [msgspec.json.decode(row, type=_Row) for row in listing.data]
         except msgspec.ValidationError as error:
             raise breach(reply, str(error)) from error
         for row in rows:
-            yield row
+            yield Connection(row.event_id, row.status, tuple(row.scopes))
         if listing.has_more is not True:
             return
         query["cursor"] = listing.next_cursor or ""

@@ -7,7 +7,7 @@ from sqlalchemy import Table
 from syncd.model import Dialect
 from syncd.sources.base import Source, Stream
 from syncd.sources.revento import tables as t
-from syncd.sources.revento.admin import read_standing
+from syncd.sources.revento.admin import walk_connections
 from syncd.sources.revento.decode_people import decode_participant, decode_role
 from syncd.sources.revento.decode_program import decode_activity, decode_thread, decode_wave
 from syncd.sources.revento.faults import classify
@@ -47,5 +47,5 @@ SOURCE = Source(
     tables=t.METADATA,
     dialect=Dialect("application/vnd.revento.v1+json", "X-Revento-Request-Id", classify),
     views=VIEWS,
-    read_standing=read_standing,
+    connections=walk_connections,
 )
