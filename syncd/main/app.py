@@ -6,8 +6,9 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import floor
 from random import SystemRandom
 
@@ -33,10 +34,11 @@ from syncd.store.installations import (
 from syncd.store.leases import Claim
 from syncd.store.requests import PendingRequests, lost_calls, pause_left_s, spent_ages_s, store_requests
 from syncd.store.tokens import StoredTokens
+from syncd.sync.idling import idling
 from syncd.sync.preview import preview_round
 from syncd.sync.removals import Rules
 from syncd.sync.round import Order, RoundResult, Watch, run_round
-from syncd.sync.run import AccountApi, Run
+from syncd.sync.run import AccountApi, GivingWay, Run
 from syncd.sync.standing import consult
 
 log = get_logger(__name__)
@@ -128,7 +130,8 @@ class App:
         limits = self._limits()
         lost = lost_calls(limits, after_crash=claimed.after_crash)
         name, now = run.installation.name, self.clock.now()
-        budget = TokenBudget(limits, self.clock, await spent_ages_s(self.database, name, now, lost=lost))
+        spent = await spent_ages_s(self.database, name, now, lost=lost)
+        budget = TokenBudget(limits, self.clock, spent, partial(idling, run))
         budget.pause(await pause_left_s(self.database, name, now))
         tokens = TokenManager(
             StoredTokens(self.database, self.vault, run.lease), self.token_endpoint(run.installation), self.clock
@@ -152,7 +155,7 @@ class App:
             random=SystemRandom(),
         )
 
-    async def run_due(self, name: str) -> None:
+    async def run_due(self, name: str, giving_way: GivingWay = nullcontext) -> None:
         """Run a round of the installation's due streams; while somebody else drives it, leave it to them."""
         installation = await find_installation(self.database, name)
         if installation.state == "suspended":
@@ -161,8 +164,9 @@ class App:
         due = {stream for stream, due_in_s in (await due_streams(self.database, name)).items() if due_in_s <= 0}
         streams = [stream for stream in SOURCES[installation.source].streams if stream.name in due]
         if streams:
+            watch = replace(self.watch, giving_way=giving_way)
             try:
-                await self.run_round(self.order(installation, "schedule", streams, wait=False), self.watch)
+                await self.run_round(self.order(installation, "schedule", streams, wait=False), watch)
             except (LeaseHeld, Paused, RunCancelled) as error:
                 log.info("round_left", installation=name, reason=str(error))
 
@@ -181,8 +185,8 @@ class App:
     def _limits(self) -> Limits:
         """The budgets that syncd may use: the reserve is for the customer's other tools and touches the hour only."""
         limits = self.settings.revento.limits
-        usable = floor(limits.per_hour * (1 - limits.reserve))
-        return Limits(max(usable, 1) if limits.per_hour else 0, limits.per_minute, limits.in_flight)
+        usable = max(floor(limits.per_hour * (1 - limits.reserve)), 1) if limits.per_hour else 0
+        return Limits(usable, limits.per_minute, limits.in_flight, reserved=limits.per_hour - usable)
 
 
 @asynccontextmanager

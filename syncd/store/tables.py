@@ -102,6 +102,8 @@ leases = Table(
     text_column("owner", "Command, host and process that drives it; null: nobody"),
     Column("epoch", BigInteger, nullable=False, comment="Grows with each claim; a write under an older one is refused"),
     time_column("until", "The claim holds until then, by the database's clock; null: it was given back"),
+    text_column("waits_for", "What its driver waits for: room in the hour or the minute, or the server (Retry-After)"),
+    time_column("waits_until", "When that wait ends; null or past: no wait"),
     comment="Who may call the API for an installation and write its rows; outlives the installation",
 )
 
@@ -217,6 +219,7 @@ requests = Table(
     time_column("sent_at", "When it left", null=False),
     time_column("ended_at", "When its reply was whole; null: no reply came"),
     Column("duration_ms", BigInteger, nullable=False, comment="Milliseconds from leaving to the end"),
+    count_column("waited_ms", "Milliseconds for which it waited for the budget, before it left"),
     Column("status", Integer, comment="HTTP status; null: no reply came"),
     text_column("error_code", "The API's word for the failure, or ours; null: it succeeded"),
     count_column("bytes", "Size of the reply's body, decoded"),
