@@ -16,7 +16,7 @@ async def test_no_call_of_eight_processes_is_one_too_many(open_bench: OpenBench)
     """One token's driver is killed in mid-call; the other token's calls are not fewer for it."""
     killed, other = sorted((await play(open_bench, TRIAL)).values(), key=lambda its: -its.kills)
     for its in (killed, other):
-        print(its)
+        print(its, its.statuses)
         assert set(its.statuses) == {200}
         assert its.most_in_flight <= 5
         assert its.most_in_a_minute <= 30

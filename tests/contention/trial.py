@@ -95,7 +95,7 @@ async def play(open_bench: OpenBench, trial: Trial) -> Mapping[str, Spent]:
         begins_at = bench.calls()[0]["at"]
         for at_s, victim in trial.kills:
             await clock.sleep(max(begins_at + at_s - clock.epoch_s(), 0))
-            async with asyncio.timeout(LEASE_S * 10):
+            async with asyncio.timeout(LEASE_S * 10 + 2 * MINUTE_S / trial.speed):
                 await kill_driver(bench, names[victim])
             killed[names[victim]] += 1
             await start(DRIVERS + killed.total())
