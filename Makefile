@@ -27,6 +27,7 @@ test: $(INSTALLED) ## the test suite: under five minutes on two cores
 
 prove: $(INSTALLED) ## the slow tests, and how many small changes of the core the tests notice: for hours
 	@$(BIN)/pytest -m slow $(ARGS)
+	@$(BIN)/python -m tests.contention
 	@exec $(BIN)/python -m tests.mutation
 
 faults: $(INSTALLED) ## plant each known bug in a copy of the code: is it found?

@@ -198,15 +198,7 @@ class RequestRecord:
     headroom: Headroom = field(default_factory=Headroom)
     retry_after_s: float | None = None
     server_request_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The budgets of one token, after the reserve; 0 = no such limit."""
-
-    per_hour: int
-    per_minute: int
-    in_flight: int
+    waited_ms: int = 0  # for the budget, before it left
 
 
 # --- what the parts need of each other ------------------------------------------------------------------------------
@@ -242,6 +234,9 @@ class Budget(Protocol):
 
     def pause(self, pause_s: float) -> None:
         """Let no call leave for this long: the server has said so."""
+
+    def learn(self, said: Headroom, *, sent_at: float) -> None:
+        """Take in what a reply says of the hour, within its call's slot; that left at `sent_at` (monotonic)."""
 
 
 class AccessTokens(Protocol):

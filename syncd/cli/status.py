@@ -13,6 +13,7 @@ from syncd.cli.command import Command
 from syncd.cli.connection import chosen_names, read
 from syncd.cli.session import NOTHING_YET, Session, pass_session
 from syncd.cli.text import Listing, Part, count, show_age
+from syncd.cli.waits import tell_wait
 from syncd.cli.watch import EVERY_S, Look, read_interval, watch
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ def text(found: Sequence[InstallationReport]) -> list[Part]:
         spare=("CERTIFIED", "NEXT DUE", "PROMISED"),
     )
     driven = [f"{each.name} is being driven by {each.driver}" for each in found if each.driver]
-    return [listing, summary([stream for each in found for stream in each.streams]), *driven]
+    waiting = [sentence for each in found if (sentence := tell_wait(each.name, each))]
+    return [listing, summary([stream for each in found for stream in each.streams]), *driven, *waiting]
 
 
 def _row(stream: StreamReport) -> tuple[object, ...]:

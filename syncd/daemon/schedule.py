@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Self
 
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MISSED, JobExecutionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -16,6 +17,7 @@ from syncd.errors import DatabaseError
 from syncd.logs import get_logger
 from syncd.store.database import Database
 from syncd.store.installations import due_installations
+from syncd.sync.run import GivingWay
 
 # How soon a new installation, a changed promise or a released lease is noticed.
 LOOK_EVERY_S = 2.0
@@ -24,15 +26,48 @@ log = get_logger(__name__)
 
 
 @dataclass(slots=True)
+class Slot:
+    """One of the places of those who work; a round that waits gives its own way and takes one again afterwards."""
+
+    places: asyncio.Semaphore
+    _is_held: bool = False
+
+    async def __aenter__(self) -> Self:
+        await self._take()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        self._give()
+
+    @asynccontextmanager
+    async def giving_way(self) -> AsyncIterator[None]:
+        """Leave the place to others while the body runs; a body that is cut off takes none again."""
+        self._give()
+        yield
+        await self._take()
+
+    async def _take(self) -> None:
+        if not self._is_held:
+            await self.places.acquire()
+            self._is_held = True
+
+    def _give(self) -> None:
+        if self._is_held:
+            self._is_held = False
+            self.places.release()
+
+
+@dataclass(slots=True)
 class Scheduler:
-    """Runs `run_due(installation)` whenever one of its streams is due, `concurrency` installations at once.
+    """Runs `run_due(installation, giving_way)` whenever one of its streams is due, `concurrency` installations at once,
+    not counting those that only wait for their budgets.
 
     A job that fails is logged and comes back at the next look; it never takes the others with it.
     """
 
     database: Database
     clock: Clock
-    run_due: Callable[[str], Awaitable[None]]
+    run_due: Callable[[str, GivingWay], Awaitable[None]]
     concurrency: int
     drain_s: float
     looked_at: float | None = None  # on the monotonic clock: when the tables were last read
@@ -88,8 +123,8 @@ class Scheduler:
             return
         self._running[name] = task
         try:
-            async with self._slots:
-                await self.run_due(name)
+            async with Slot(self._slots) as slot:
+                await self.run_due(name, slot.giving_way)
         finally:
             del self._running[name]
 

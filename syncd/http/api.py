@@ -59,13 +59,17 @@ class HttpApi:
         refreshed = False
         token = ""
         for attempt in count(1):
+            asked_at = self.clock.monotonic()
             try:
                 async with self.budget.slot():
+                    waited_s = self.clock.monotonic() - asked_at
                     token = await self.tokens.current()
-                    return await self._attempt(endpoint, url, query or {}, token)
+                    return await self._attempt(endpoint, url, query or {}, token, waited_s)
             except ApiError as error:
                 if isinstance(error, RateLimited):
                     self.budget.pause(pause_after(error, self.random))
+                elif error.retry_after_s:  # a 503 may be a throttle that goes by another name
+                    self.budget.pause(error.retry_after_s)
                 match decide(error, attempt=attempt, refreshed=refreshed, random=self.random):
                     case GiveUp():
                         raise
@@ -80,12 +84,15 @@ class HttpApi:
         """Have an access token that lives for so long, where a new one would and the one in use does not."""
         await self.tokens.current(life_s)
 
-    async def _attempt(self, endpoint: str, url: str, query: Mapping[str, str | int], token: str) -> Reply:
+    async def _attempt(
+        self, endpoint: str, url: str, query: Mapping[str, str | int], token: str, waited_s: float
+    ) -> Reply:
         record = RequestRecord(
             request_id=uuid4(),
             endpoint=endpoint,
             token_fingerprint=fingerprint(token),
             sent_at=self.clock.now(),
+            waited_ms=round(waited_s * 1000),
         )
         log.info("request", request_id=str(record.request_id), endpoint=endpoint, token_fp=record.token_fingerprint)
         started = self.clock.monotonic()
@@ -93,6 +100,8 @@ class HttpApi:
             async with opened(self.client, self._request(record, url, query, token)) as incoming:
                 record = self._with_head(record, incoming)
                 self._judge_head(record, incoming)
+                if incoming.status == 200:  # what a refusal says of the hour may be anything (G10, G11)
+                    self.budget.learn(record.headroom, sent_at=started)
                 body = await incoming.read()
             reply = Reply(
                 str(record.request_id),

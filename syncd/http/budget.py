@@ -10,19 +10,21 @@ from __future__ import annotations
 import asyncio
 from bisect import insort
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from itertools import islice
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from datetime import timedelta
 
 from syncd.clock import Clock
+from syncd.http.others import Others
 from syncd.logs import get_logger
-from syncd.model import Limits
-from syncd.wire.rate_limit import STRAY_S
+from syncd.wire.rate_limit import STRAY_S, Headroom, Limits, Wait
 
 HOUR_S = 3600.0
 MINUTE_S = 60.0
 # Ages that were stored and read back are rounded; a slot comes back this much late rather than a hair too early.
 ROUNDING_S = 1e-3
+# No call takes longer (syncd.http.bounds); what a reply says may be so old.
+LONGEST_CALL_S = 600.0
 # A wait shorter than this is pacing, not news.
 WORTH_TELLING_S = 1.0
 
@@ -32,12 +34,21 @@ log = get_logger(__name__)
 class TokenBudget:
     """Lets calls leave as soon as all three budgets have room, in the order in which they asked.
 
-    `spent_ages_s`: how long ago earlier calls on this token were answered, whoever made them.
+    `spent_ages_s`: how long ago earlier calls on this token were answered, whoever made them. `idling` is entered for
+    each wait that is worth telling.
     """
 
-    def __init__(self, limits: Limits, clock: Clock, spent_ages_s: Iterable[float] = ()) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        clock: Clock,
+        spent_ages_s: Iterable[float] = (),
+        idling: Callable[[Wait], AbstractAsyncContextManager[None]] = lambda _: nullcontext(),
+    ) -> None:
         self._limits = limits
         self._clock = clock
+        self._idling = idling
+        self._others = Others(HOUR_S + ROUNDING_S)
         self._replies = deque(sorted(clock.monotonic() - age_s for age_s in spent_ages_s))
         self._in_flight = 0
         self._paused_until = 0.0
@@ -66,48 +77,82 @@ class TokenBudget:
         """Let no call leave for this long: the server has said so."""
         self._paused_until = max(self._paused_until, self._clock.monotonic() + pause_s)
 
+    def learn(self, said: Headroom, *, sent_at: float) -> None:
+        """Take in what a reply says of the hour, within its call's slot; that left at `sent_at` (monotonic).
+
+        Other tools spend from the same hour, and the limit may be lowered while we run.
+        """
+        now = self._clock.monotonic()
+        self._expire(now)
+        if not self._limits.per_hour:
+            return
+        # the server counted between `sent_at` and now
+        ours = self._in_flight + sum(1 for _ in _since(self._replies, sent_at - HOUR_S - ROUNDING_S))
+        self._others.learn(said, ours=ours, sent_at=sent_at, now=now)
+
     async def _wait_for_room(self) -> None:
-        while (wait_s := self._wait_s()) != 0.0:
-            if wait_s is None:
+        while (wait := self._wait()) is None or wait.wait_s:
+            if wait is None:
                 self._ended.clear()
                 await self._ended.wait()
             else:
-                await self._sleep(wait_s)
+                await self._sleep(wait)
 
-    async def _sleep(self, wait_s: float) -> None:
-        if wait_s >= WORTH_TELLING_S:
-            log.info("budget_wait", wait_s=round(wait_s, 1))
-        await self._clock.sleep(wait_s)
+    async def _sleep(self, wait: Wait) -> None:
+        if wait.wait_s < WORTH_TELLING_S:
+            await self._clock.sleep(wait.wait_s)
+            return
+        until = self._clock.now() + timedelta(seconds=wait.wait_s)
+        log.info("budget_wait", wait_s=round(wait.wait_s, 1), waits_for=wait.waits_for, until=until.isoformat())
+        ends_at = self._clock.monotonic() + wait.wait_s
+        async with self._idling(wait):
+            # to tell of it has taken its time; less than nothing would be no sleep
+            await self._clock.sleep(max(ends_at - self._clock.monotonic(), 0.0))
 
-    def _wait_s(self) -> float | None:
-        """Seconds until every budget has room; None when only the end of one of our own calls can make some."""
+    def _wait(self) -> Wait | None:
+        """How long until every budget has room; None when only the end of one of our own calls can make some."""
         if self._limits.in_flight and self._in_flight >= self._limits.in_flight:
             return None
         now = self._clock.monotonic()
-        waits = [
-            max(0.0, self._paused_until - now),
-            self._window_wait_s(self._limits.per_hour, HOUR_S + ROUNDING_S, now),
-            self._window_wait_s(self._limits.per_minute, MINUTE_S + ROUNDING_S, now),
-        ]
-        return None if None in waits else max(wait_s for wait_s in waits if wait_s is not None)
+        self._expire(now)
+        ours, hour_s = self._replies, HOUR_S + ROUNDING_S
+        waits = (
+            Wait("server", max(0.0, self._paused_until - now)),
+            self._room(Wait("hour"), ours, self._limits.per_hour, hour_s, now),
+            self._room(Wait("hour"), sorted([*ours, *self._others.noticed]), self._limit_of_all(), hour_s, now),
+            self._room(Wait("minute"), ours, self._limits.per_minute, MINUTE_S + ROUNDING_S, now),
+        )
+        told = [wait for wait in waits if wait is not None]
+        return max(told, key=lambda wait: wait.wait_s) if len(told) == len(waits) else None
 
-    def _window_wait_s(self, limit: int, window_s: float, now: float) -> float | None:
-        while self._replies and self._replies[0] <= now - HOUR_S - ROUNDING_S:
-            self._replies.popleft()
+    def _limit_of_all(self) -> int:
+        """Calls within an hour that we and others may make together, the reserve being theirs; 0: no such limit."""
+        if not self._limits.per_hour or self._others.limit is None:
+            return 0
+        kept_free = max(self._limits.reserved - len(self._others.noticed), 0)
+        return max(self._others.limit - kept_free, 1)
+
+    def _room(self, wait: Wait, spent: Sequence[float], limit: int, window_s: float, now: float) -> Wait | None:
         if not limit:
-            return 0.0
-        recent = sum(1 for _ in self._since(now - window_s))
+            return wait
+        recent = sum(1 for _ in _since(spent, now - window_s))
         surplus = self._in_flight + recent - limit + 1
         if surplus <= 0:
-            return 0.0
+            return wait
         if surplus > recent:
             return None
-        frees_at = next(islice(self._replies, len(self._replies) - recent + surplus - 1, None)) + window_s
+        frees_at = spent[len(spent) - recent + surplus - 1] + window_s
         # a hair more than nothing: the sum above may round to this very instant
-        return max(frees_at - now, 1e-3)
+        return Wait(wait.waits_for, max(frees_at - now, 1e-3))
 
-    def _since(self, start: float) -> Iterable[float]:
-        for reply_at in reversed(self._replies):
-            if reply_at <= start:
-                return
-            yield reply_at
+    def _expire(self, now: float) -> None:
+        while self._replies and self._replies[0] <= now - HOUR_S - LONGEST_CALL_S:
+            self._replies.popleft()
+        self._others.expire(now)
+
+
+def _since(spent: Sequence[float], start: float) -> Iterable[float]:
+    for reply_at in reversed(spent):
+        if reply_at <= start:
+            return
+        yield reply_at

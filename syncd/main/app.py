@@ -6,8 +6,9 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
 from math import floor
 from random import SystemRandom
 
@@ -23,7 +24,7 @@ from syncd.http.token_endpoint import HttpTokenEndpoint
 from syncd.logs import get_logger
 from syncd.main.consent import client_identity
 from syncd.main.database import GENERATIONS, home, open_vault, secret
-from syncd.model import AccessTokens, Budget, Installation, Lease, Limits, RequestLog, Vault
+from syncd.model import AccessTokens, Budget, Installation, Lease, RequestLog, Vault
 from syncd.sources import SOURCES
 from syncd.sources.base import Connection, Stream
 from syncd.store.database import Database, open_database
@@ -37,11 +38,13 @@ from syncd.store.leases import Claim, kept
 from syncd.store.requests import PendingRequests, note_cut_off, pause_left_s, spent_ages_s, store_requests
 from syncd.store.restored import where_we_are
 from syncd.store.tokens import StoredTokens, put_off
+from syncd.sync.idling import idling
 from syncd.sync.preview import preview_round
 from syncd.sync.removals import Rules
 from syncd.sync.round import Order, RoundResult, Watch, run_round, take_lease
-from syncd.sync.run import AccountApi, Run
+from syncd.sync.run import AccountApi, GivingWay, Run
 from syncd.sync.standing import consult, standing_of
+from syncd.wire.rate_limit import Limits
 
 log = get_logger(__name__)
 
@@ -154,7 +157,7 @@ class App:
         if claimed.after_crash:
             await note_cut_off(self.database, name, now)
         spent = await spent_ages_s(self.database, name, now, in_flight=limits.in_flight)
-        budget = TokenBudget(limits, self.clock, spent)
+        budget = TokenBudget(limits, self.clock, spent, partial(idling, run))
         budget.pause(await pause_left_s(self.database, name, now))
         tokens = await self.tokens(run.installation, run.lease)
         try:
@@ -186,7 +189,7 @@ class App:
             random=SystemRandom(),
         )
 
-    async def run_due(self, name: str) -> None:
+    async def run_due(self, name: str, giving_way: GivingWay = nullcontext) -> None:
         """Run a round of the installation's due streams; while somebody else drives it, leave it to them."""
         installation = await find_installation(self.database, name)
         if installation.state == "suspended":
@@ -198,8 +201,9 @@ class App:
         due = {stream for stream, due_in_s in (await due_streams(self.database, name)).items() if due_in_s <= 0}
         streams = [stream for stream in SOURCES[installation.source].streams if stream.name in due]
         if streams:
+            watch = replace(self.watch, giving_way=giving_way)
             try:
-                await self.run_round(self.order(installation, "schedule", streams, wait=False), self.watch)
+                await self.run_round(self.order(installation, "schedule", streams, wait=False), watch)
             except (LeaseHeld, Paused, RunCancelled) as error:
                 log.info("round_left", installation=name, reason=str(error))
 
@@ -229,8 +233,8 @@ class App:
     def _limits(self) -> Limits:
         """The budgets that syncd may use: the reserve is for the customer's other tools and touches the hour only."""
         limits = self.settings.revento.limits
-        usable = floor(limits.per_hour * (1 - limits.reserve))
-        return Limits(max(usable, 1) if limits.per_hour else 0, limits.per_minute, limits.in_flight)
+        usable = max(floor(limits.per_hour * (1 - limits.reserve)), 1) if limits.per_hour else 0
+        return Limits(usable, limits.per_minute, limits.in_flight, reserved=limits.per_hour - usable)
 
 
 @asynccontextmanager

@@ -44,6 +44,9 @@ API_HEADROOM = View(
         "lowest_remaining": "The least that any reply said was left",
         "last_remaining": "What the last reply said was left",
         "last_reset_at": "When the last reply said it is whole again",
+        "waits": "Calls that waited for the budget for a second or longer before they left",
+        "waited_seconds": "Seconds for which all its calls together waited for the budget",
+        "backfill_calls": "Those of the calls that a backfill made",
     },
 )
 CONTROL_VIEWS = (DATA_FRESHNESS, API_HEADROOM)

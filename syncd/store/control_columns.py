@@ -5,6 +5,15 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Text
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP, UUID
 
+# Of what a migration has to name.
+NAMES = {
+    "pk": "%(table_name)s_pkey",
+    "fk": "%(table_name)s_%(column_0_name)s_fkey",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    "ck": "%(table_name)s_%(constraint_name)s_check",
+}
+
 
 def text_column(name: str, comment: str, *, null: bool = True, key: bool = False) -> Column[str]:
     """A text."""

@@ -15,6 +15,7 @@ from syncd.logs import get_logger
 from syncd.model import Lease
 from syncd.store.database import Database, named
 from syncd.store.stalled import ending_stalled
+from syncd.wire.rate_limit import Wait
 
 log = get_logger(__name__)
 
@@ -27,7 +28,8 @@ _CLAIM = text("""
     INSERT INTO syncd.leases AS lease (installation, owner, epoch, until)
     VALUES (:installation, :owner, 1, clock_timestamp() + make_interval(secs => :lease_s))
     ON CONFLICT (installation) DO UPDATE
-    SET owner = EXCLUDED.owner, epoch = lease.epoch + 1, until = clock_timestamp() + make_interval(secs => :lease_s)
+    SET owner = EXCLUDED.owner, epoch = lease.epoch + 1, until = clock_timestamp() + make_interval(secs => :lease_s),
+        waits_for = NULL, waits_until = NULL
     WHERE lease.until IS NULL OR lease.until < clock_timestamp()
     RETURNING epoch
 """)
@@ -36,7 +38,13 @@ _RENEW = text("""
     WHERE installation = :installation AND epoch = :epoch AND owner = :owner
 """)
 _RELEASE = text("""
-    UPDATE syncd.leases SET owner = NULL, until = NULL
+    UPDATE syncd.leases SET owner = NULL, until = NULL, waits_for = NULL, waits_until = NULL
+    WHERE installation = :installation AND epoch = :epoch AND owner = :owner
+""")
+# Told once: the wait is over when its time has come.
+_WAITS = text("""
+    UPDATE syncd.leases
+    SET waits_for = :waits_for, waits_until = clock_timestamp() + make_interval(secs => :wait_s)
     WHERE installation = :installation AND epoch = :epoch AND owner = :owner
 """)
 _HOLDER = text("""
@@ -79,6 +87,13 @@ async def holder(database: Database, installation: str) -> Holder | None:
     async with database.control() as control:
         row = (await control.execute(_HOLDER, {"installation": installation})).first()
     return None if row is None else Holder(row[0], row[1], float(row[2]))
+
+
+async def tell_wait(database: Database, lease: Lease, wait: Wait) -> None:
+    """Let others see what the driver waits for, and until when. Raises DatabaseError."""
+    async with database.control() as control:
+        told = {"waits_for": wait.waits_for, "wait_s": wait.wait_s}
+        await control.execute(_WAITS, {**named(lease), **told})
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What people ask of the control tables: how fresh each stream is, what is left of each budget. Reads only."""
+"""What people ask of the control tables: how fresh each stream is, and who drives what. Reads only."""
 
 from __future__ import annotations
 
@@ -16,9 +16,6 @@ from syncd.store.installations import due_streams
 from syncd.store.tokens import CONSENT_ENDS_AT
 
 StreamState = Literal["fresh", "held", "late", "never", "skipped"]
-
-
-# --- freshness --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +79,8 @@ class InstallationReport:
     driver: str | None
     last_run: RunReport | None
     streams: tuple[StreamReport, ...]
+    waits_for: str | None = None  # hour, minute or server; None: its driver, if there is one, does not wait
+    waits_until: datetime | None = None
 
 
 async def report_installations(database: Database, names: Sequence[str] = ()) -> list[InstallationReport]:
@@ -137,10 +136,13 @@ _INSTALLATIONS = text(f"""
     SELECT name, source, account, organization, timezone, environment, api_url, auth_url, scopes, state, state_reason,
            created_at, one.updated_at, access_expires_at, refresh_expires_at, {CONSENT_ENDS_AT} AS consent_ends_at,
            access_fingerprint AS token_fingerprint,
-           CASE WHEN lease.until >= clock_timestamp() THEN lease.owner END AS driver
+           CASE WHEN lease.until >= clock_timestamp() THEN lease.owner END AS driver,
+           wait.waits_for, wait.waits_until
     FROM syncd.installations AS one
     LEFT JOIN syncd.credentials AS pair ON pair.installation = one.name
     LEFT JOIN syncd.leases AS lease ON lease.installation = one.name
+    LEFT JOIN syncd.leases AS wait ON wait.installation = one.name
+        AND wait.until >= clock_timestamp() AND wait.waits_until > clock_timestamp()
     WHERE cardinality(CAST(:names AS text[])) = 0 OR name = ANY (:names) ORDER BY name
 """)  # noqa: S608 - our own words
 # One truth for age and lateness: the view that BI reads.
@@ -151,66 +153,3 @@ _STREAMS = text("""
 """)
 RUN = "SELECT run_id, installation, trigger, state, owner, started_at, ended_at, exit_code FROM syncd.runs"
 _LAST_RUN = text(f"{RUN} WHERE installation = :installation ORDER BY started_at DESC LIMIT 1")
-
-
-# --- call budgets -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class TokenReport:
-    """The calls on one token, and its hourly budget as the newest reply tells it."""
-
-    installation: str
-    token_fingerprint: str
-    is_current: bool
-    limit: int | None
-    remaining: int | None
-    reset_at: datetime | None
-    calls_last_hour: int
-    calls_last_minute: int
-    refused_last_hour: int  # answered with 429
-    last_call_at: datetime | None
-    as_of: datetime
-
-    @property
-    def headroom(self) -> int | None:
-        """Calls that the server would still take within its hour; None as long as no reply has said."""
-        is_whole_again = self.reset_at is not None and self.reset_at <= self.as_of
-        return self.limit if is_whole_again else self.remaining
-
-
-async def report_tokens(database: Database, names: Sequence[str] = ()) -> list[TokenReport]:
-    """The present token of each of these installations, or of all, and every other token used within the last hour."""
-    async with database.control() as control:
-        return [TokenReport(*row) for row in await control.execute(_TOKENS, {"names": list(names)})]
-
-
-_TOKENS = text("""
-    WITH recent AS (
-        SELECT * FROM syncd.requests WHERE sent_at > statement_timestamp() - interval '1 hour'
-    ), tokens AS (
-        SELECT installation, access_fingerprint AS token_fingerprint FROM syncd.credentials
-        UNION SELECT installation, token_fingerprint FROM recent
-    )
-    SELECT token.installation, token.token_fingerprint,
-        EXISTS (SELECT FROM syncd.credentials WHERE access_fingerprint = token.token_fingerprint),
-        said.rate_limit, said.rate_remaining, said.rate_reset_at,
-        count(recent.request_id),
-        count(recent.request_id) FILTER (WHERE recent.sent_at > statement_timestamp() - interval '1 minute'),
-        count(recent.request_id) FILTER (WHERE recent.status = 429),
-        last.sent_at, statement_timestamp()
-    FROM tokens AS token
-    LEFT JOIN recent USING (installation, token_fingerprint)
-    LEFT JOIN LATERAL (
-        SELECT rate_limit, rate_remaining, rate_reset_at FROM syncd.requests AS request
-        WHERE request.installation = token.installation AND request.token_fingerprint = token.token_fingerprint
-          AND rate_limit IS NOT NULL ORDER BY sent_at DESC LIMIT 1
-    ) AS said ON true
-    LEFT JOIN LATERAL (
-        SELECT sent_at FROM syncd.requests AS request
-        WHERE request.installation = token.installation AND request.token_fingerprint = token.token_fingerprint
-        ORDER BY sent_at DESC LIMIT 1
-    ) AS last ON true
-    WHERE cardinality(CAST(:names AS text[])) = 0 OR token.installation = ANY (:names)
-    GROUP BY 1, 2, 4, 5, 6, 10 ORDER BY 1, 3 DESC, 10 DESC NULLS LAST
-""")

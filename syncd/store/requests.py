@@ -14,12 +14,13 @@ from sqlalchemy import text
 from syncd.model import RequestRecord
 from syncd.store.database import Database, translated
 from syncd.wire.rate_limit import STRAY_S
+from syncd.wire.retry import UNNAMED_WAIT_S
 
 _INSERT = """
     INSERT INTO syncd.requests (request_id, run_id, installation, endpoint, sent_at, ended_at, duration_ms, status,
         error_code, bytes, rate_limit, rate_remaining, rate_reset_at, retry_after_s,
-        token_fingerprint, server_request_id)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        token_fingerprint, server_request_id, waited_ms)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (request_id) DO NOTHING
 """
 
@@ -41,9 +42,9 @@ class PendingRequests:
         return tuple(self._records)
 
     def settle(self, stored: Iterable[RequestRecord]) -> None:
-        """Forget what a committed transaction has stored."""
-        for _ in stored:
-            self._records.popleft()
+        """Forget what a committed transaction has stored, though another one may have stored it too meanwhile."""
+        gone = {record.request_id for record in stored}
+        self._records = deque(record for record in self._records if record.request_id not in gone)
 
 
 async def write_requests(
@@ -106,15 +107,19 @@ _CUT_OFF = text("""
 
 
 async def pause_left_s(database: Database, installation: str, now: datetime) -> float:
-    """How many seconds the server still wants no call, as it told an earlier driver; 0 when it does not."""
+    """How many seconds the server still wants no call, as it told an earlier driver; 0 when it does not.
+
+    A refusal that named no time counts as it does for the driver that met it.
+    """
     async with database.control() as control:
         until = await control.scalar(
             text("""
-                SELECT max(ended_at + retry_after_s * interval '1 second') FROM syncd.requests
-                WHERE installation = :installation AND status = 429
+                SELECT max(ended_at + coalesce(retry_after_s, :unnamed_s) * interval '1 second') FROM syncd.requests
+                WHERE installation = :installation
+                  AND (retry_after_s > 0 OR status = 429 AND error_code IS DISTINCT FROM 'concurrent_limit_exceeded')
                   AND sent_at > CAST(:now AS timestamptz) - interval '2 hours'
             """),
-            {"installation": installation, "now": now},
+            {"installation": installation, "now": now, "unnamed_s": UNNAMED_WAIT_S},
         )
     return 0.0 if until is None else max((until - now).total_seconds(), 0.0)
 
@@ -138,4 +143,5 @@ def _row(record: RequestRecord, installation: str, run_id: UUID | None) -> list[
         record.retry_after_s,
         record.token_fingerprint,
         record.server_request_id,
+        record.waited_ms,
     ]

@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from syncd.store.control_columns import (
+    NAMES,
     books_balance,
     count_column,
     counts_columns,
@@ -32,16 +33,7 @@ from syncd.store.control_columns import (
     uuid_column,
 )
 
-metadata = MetaData(
-    schema="syncd",
-    naming_convention={
-        "pk": "%(table_name)s_pkey",
-        "fk": "%(table_name)s_%(column_0_name)s_fkey",
-        "uq": "%(table_name)s_%(column_0_N_name)s_key",
-        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
-        "ck": "%(table_name)s_%(constraint_name)s_check",
-    },
-)
+metadata = MetaData(schema="syncd", naming_convention=NAMES)
 
 installations = Table(
     "installations",
@@ -105,6 +97,8 @@ leases = Table(
     Column("epoch", BigInteger, nullable=False, comment="Grows with each claim; a write under an older one is refused"),
     time_column("until", "The claim holds until then, by the database's clock; null: it was given back"),
     times_column("cut_off_at", "When drivers were found cut off lately, whose last calls nobody wrote down"),
+    text_column("waits_for", "What its driver waits for: room in the hour or the minute, or the server (Retry-After)"),
+    time_column("waits_until", "When that wait ends; null or past: no wait"),
     comment="Who may call the API for an installation and write its rows; outlives the installation",
 )
 
@@ -220,6 +214,7 @@ requests = Table(
     time_column("sent_at", "When it left", null=False),
     time_column("ended_at", "When its reply was whole; null: no reply came"),
     Column("duration_ms", BigInteger, nullable=False, comment="Milliseconds from leaving to the end"),
+    count_column("waited_ms", "Milliseconds for which it waited for the budget, before it left"),
     Column("status", Integer, comment="HTTP status; null: no reply came"),
     text_column("error_code", "The API's word for the failure, or ours; null: it succeeded"),
     count_column("bytes", "Size of the reply's body, decoded"),

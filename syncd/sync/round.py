@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -25,7 +25,7 @@ from syncd.store.walks import abandon_open_walk
 from syncd.sync.installation import sync_installation
 from syncd.sync.outcome import exit_code, state
 from syncd.sync.removals import Rules
-from syncd.sync.run import AccountApi, Progress, Run
+from syncd.sync.run import AccountApi, GivingWay, Progress, Run
 
 ASK_AGAIN_S = 0.5
 LOOK_FOR_CANCEL_EVERY_S = 2.0
@@ -58,10 +58,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Who is told of what while a round runs."""
+    """Who is told of what while a round runs, and to whom it gives way."""
 
     page: Callable[[Progress], None] = lambda _: None
     waiting: Callable[[Installation, Holder], None] = lambda _, __: None
+    giving_way: GivingWay = nullcontext
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ async def run_round(order: Order, database: Database, connect: Connect, watch: W
                     order.page_size,
                     watch.page,
                     order.removals,
+                    watch.giving_way,
                 )
                 work = _run(order, run, claimed, connect, opened.certified)
                 return await _unless_cancelled(work, run, order)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
@@ -35,9 +36,13 @@ class Progress:
     removed: int = 0  # hidden with the last page, because they were gone at the source
 
 
+# Entered while a round has nothing to do but wait: others may work in its place.
+GivingWay = Callable[[], AbstractAsyncContextManager[None]]
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One round: who drives what, under which lease, and who is told of each page."""
+    """One round: who drives what, under which lease, who is told of each page, and to whom it gives way."""
 
     run_id: UUID
     installation: Installation
@@ -47,3 +52,4 @@ class Run:
     page_size: int
     note: Callable[[Progress], None]
     removals: Rules = field(default_factory=Rules)
+    giving_way: GivingWay = nullcontext

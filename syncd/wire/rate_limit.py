@@ -1,4 +1,4 @@
-"""What a reply says of the hourly budget, and how long it tells us to wait (contracts/revento.md §8, C9)."""
+"""The budgets of one token, what a reply says of the hour, and how long it tells us to wait (contracts/revento.md §8)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import Literal
 
 MAX_RETRY_AFTER_S = 3600.0
 # A call that was given up before its reply may arrive this much later still: the network's latency (conformance RV-20).
@@ -14,6 +15,24 @@ STRAY_S = 5.0
 _WHOLE = re.compile(r"[0-9]{1,10}\Z", re.ASCII)
 # Below this a reset is seconds from now, above it seconds since 1970 (docs/faults.md 61).
 _EPOCH_FROM = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The budgets of one token, after the reserve; 0 = no such limit. `reserved`: of the hour, left to other tools."""
+
+    per_hour: int
+    per_minute: int
+    in_flight: int
+    reserved: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """No call leaves for `wait_s` seconds: the hour or the minute is spent, or the server has said so."""
+
+    waits_for: Literal["hour", "minute", "server"]
+    wait_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,13 @@ def test_status_limits_and_a_request_after_a_round(connected: Syncd, remote: Rem
     assert (token["installation"], token["calls_last_hour"], token["calls_last_minute"]) == (name, calls, calls)
     assert (token["refused_last_hour"], token["is_current"]) == (0, True)
     assert token["headroom"] == token["remaining"]
+    assert token["used"] == token["limit"] - token["headroom"]
+    assert {(each["kind"], each["trigger"]) for each in token["spent_by"]} == {("live", "sync")}
+    assert sum(each["calls"] for each in token["spent_by"]) == sum(each["calls"] for each in token["last_day"]) == calls
+    assert token["lowest_of_day"] == min(each["lowest_remaining"] for each in token["last_day"])
+    shown = connected("limits").out
+    assert "participants 2 live" in shown
+    assert "waits" not in shown + status.out
 
     participants = result["streams"][2]
     ended = connected("requests", "find", participants["request_id"].upper())
@@ -54,6 +61,26 @@ def test_status_limits_and_a_request_after_a_round(connected: Syncd, remote: Rem
     assert (found["run"]["run_id"], found["page"]["stream"]) == (result["run_id"], "participants")
     rows = {table["table"]: table for table in found["tables"]}["revento.participants"]
     assert (rows["rows"], len(rows["keys"])) == (50, 20)
+
+
+@pytest.mark.case("RV-18")
+def test_a_driver_that_waits_is_seen_with_what_it_waits_for_and_until_when(
+    connected: Syncd, remote: Remote, query: Query
+) -> None:
+    connected("sync", "--stream", "roles")
+    query(
+        "UPDATE syncd.leases SET owner = 'serve', until = now() + interval '1 minute', "
+        "waits_for = 'hour', waits_until = '2099-05-09 14:22:31Z' RETURNING epoch"
+    )
+    said = f"revento/{remote.event_id} waits for room in its hourly budget until 2099-05-09 14:22:31Z"
+    assert said in connected("status").out.splitlines()
+    assert said in connected("limits").out.splitlines()
+    (installation,) = connected("status", "--json").document["installations"]
+    (token,) = connected("limits", "--json").document["tokens"]
+    for each in (installation, token):
+        assert (each["waits_for"], each["waits_until"]) == ("hour", "2099-05-09T14:22:31Z")
+    query("UPDATE syncd.leases SET waits_until = now() - interval '1 second' RETURNING epoch")
+    assert "waits" not in connected("status").out + connected("limits").out
 
 
 def test_a_request_that_nobody_made(warehouse: Syncd) -> None:

@@ -18,11 +18,12 @@ from syncd.errors import ContractBreach, NeedsAuthorization, NotFound, TokenRefu
 from syncd.http.api import HttpApi
 from syncd.http.budget import TokenBudget
 from syncd.http.client import open_client
-from syncd.model import Installation, Limits
+from syncd.model import Installation
 from syncd.sandbox import Limits as SandboxLimits
 from syncd.sandbox import Sandbox, SandboxSettings
 from syncd.sources import SOURCES
 from syncd.store.requests import PendingRequests
+from syncd.wire.rate_limit import Limits
 from syncd.wire.reply import read_listing
 from tests.harness import EVENT, PARTICIPANTS, ROLES, UNLIMITED, HastyClock
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from random import Random
 
 import pytest
@@ -11,9 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from syncd.http.budget import HOUR_S, MINUTE_S, TokenBudget
-from syncd.model import Limits
-from syncd.wire.rate_limit import STRAY_S
-from tests.http.virtual import VirtualClock
+from syncd.wire.rate_limit import STRAY_S, Headroom, Limits
+from tests.http.virtual import EPOCH, VirtualClock
 
 REVENTO = Limits(500, 30, 5)
 Latency = Callable[[], tuple[float, float]]
@@ -209,3 +209,149 @@ async def test_a_cancelled_call_has_been_spent_all_the_same() -> None:
 
     await clock.run(cut_off())
     assert server.departures == pytest.approx([0, 70 + STRAY_S], abs=0.01)
+
+
+class Shared(Server):
+    """A server that counts its hour, rolling or in fixed windows, and says what is left of it."""
+
+    def __init__(self, clock: VirtualClock, latency: Latency, limit: int, *, is_rolling: bool) -> None:
+        super().__init__(clock, latency)
+        self.limit, self.is_rolling = limit, is_rolling
+        self.others: list[float] = []
+        self.refused = 0
+
+    def used(self) -> int:
+        now = self._clock.monotonic()
+        start = now - HOUR_S if self.is_rolling else now // HOUR_S * HOUR_S - 1e-9
+        return sum(at > start for at in (*self.arrivals, *self.others))
+
+    async def call(self, budget: TokenBudget) -> None:
+        async with budget.slot():
+            sent_at = self._clock.monotonic()
+            there_s, back_s = self._latency()
+            await self._clock.sleep(there_s)
+            if self.used() >= self.limit:
+                self.refused += 1
+                first = sorted(self.arrivals)[-self.limit]
+                budget.pause(first + HOUR_S - self._clock.monotonic() + 1)
+                return
+            self.arrivals.append(self._clock.monotonic())
+            said = Headroom(self.limit, self.limit - self.used())
+            await self._clock.sleep(back_s)
+            budget.learn(said, sent_at=sent_at)
+
+
+@pytest.mark.fault(63)
+@pytest.mark.parametrize("is_rolling", [True, False])
+async def test_what_another_tool_spends_is_seen_and_left_to_it(is_rolling: bool) -> None:
+    """A hundred calls of another tool in the first minutes: none of ours is refused, and none of the rest is wasted."""
+    clock = VirtualClock()
+    server = Shared(clock, random_latency(3, 1.0), 500, is_rolling=is_rolling)
+    budget = TokenBudget(Limits(475, 30, 5, reserved=25), clock)
+
+    async def another() -> None:
+        for _ in range(100):
+            await clock.sleep(3)
+            server.others.append(clock.monotonic())
+
+    await clock.run(another(), *(server.calls(budget, 10_000) for _ in range(8)), until_s=HOUR_S - 60)
+    assert (server.refused, len(server.arrivals)) == (0, 400)
+
+
+@pytest.mark.fault(63)
+@given(seed=st.integers(0, 2**32), is_rolling=st.booleans())
+@settings(max_examples=20, deadline=None)
+def test_nobody_else_is_seen_where_there_is_nobody(seed: int, is_rolling: bool) -> None:
+    """Replies overtake each other; whatever they say, our own calls are not taken for another's."""
+
+    async def play() -> tuple[Shared, TokenBudget]:
+        clock = VirtualClock()
+        server = Shared(clock, random_latency(seed, 30.0), 40, is_rolling=is_rolling)
+        budget = TokenBudget(Limits(40, 12, 5), clock)
+        await clock.run(*(server.calls(budget, 15) for _ in range(6)))
+        return server, budget
+
+    server, budget = asyncio.run(play())
+    assert (server.refused, budget._others.noticed) == (0, [])
+
+
+@pytest.mark.fault(62)
+async def test_nothing_left_without_a_refusal_is_a_wait() -> None:
+    """`Remaining: 0` on a call that succeeded: whoever has spent the hour, no call of ours leaves to be refused."""
+    clock = VirtualClock()
+    budget = TokenBudget(Limits(20, 0, 5), clock)
+    async with budget.slot():
+        budget.learn(Headroom(20, 0), sent_at=0.0)
+    server = Server(clock, lambda: (0.0, 0.0))
+    await clock.run(server.call(budget))
+    assert server.departures == pytest.approx([HOUR_S], abs=0.01)
+
+
+@pytest.mark.fault(64)
+async def test_a_limit_that_is_lowered_live_is_kept() -> None:
+    clock = VirtualClock()
+    server = Shared(clock, random_latency(5, 1.0), 100, is_rolling=True)
+    budget = TokenBudget(Limits(95, 0, 5, reserved=5), clock)
+
+    async def lower() -> None:
+        await clock.sleep(HOUR_S / 2)
+        server.limit = 60
+
+    await clock.run(lower(), *(paced(server, budget, clock) for _ in range(5)), until_s=4 * HOUR_S)
+    assert server.refused <= 5, "as many as were under way when the first was refused"
+    late = [at for at in server.arrivals if at > 2 * HOUR_S]
+    assert len(late) == 2 * 55
+
+
+async def paced(server: Shared, budget: TokenBudget, clock: VirtualClock) -> None:
+    while True:
+        await server.call(budget)
+        await clock.sleep(150)
+
+
+@pytest.mark.fault(59)
+@pytest.mark.parametrize(
+    "said",
+    [
+        Headroom(),
+        Headroom(500),
+        Headroom(None, 3),
+        Headroom(0, 0),
+        Headroom(10, 11),
+        Headroom(9_999_999_999, 4_294_967_295),
+    ],
+)
+async def test_what_makes_no_sense_teaches_nothing(said: Headroom) -> None:
+    clock = VirtualClock()
+    budget = TokenBudget(Limits(5, 0, 5), clock)
+    async with budget.slot():
+        budget.learn(said, sent_at=0.0)
+    server = Server(clock, lambda: (0.0, 0.0))
+    await clock.run(server.calls(budget, 4))
+    assert server.departures == [0.0] * 4
+
+
+async def test_a_newer_reply_shows_that_others_have_left_the_hour() -> None:
+    """The server's window was reset: what others had spent in the old one is spent no longer."""
+    clock = VirtualClock()
+    budget = TokenBudget(Limits(20, 0, 5), clock)
+    async with budget.slot():
+        budget.learn(Headroom(20, 2), sent_at=0.0)
+    await clock.run(clock.sleep(10))
+    async with budget.slot():
+        budget.learn(Headroom(20, 19), sent_at=10.0)
+        budget.learn(Headroom(20, 18), sent_at=5.0)  # an older one that was overtaken
+    server = Server(clock, lambda: (0.0, 0.0))
+    await clock.run(server.calls(budget, 17))
+    assert server.departures == [10.0] * 17
+
+
+@pytest.mark.fault(65)
+async def test_a_wall_clock_that_jumps_moves_no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the monotonic clock is asked: an hour forth or back neither shortens a wait nor lengthens it."""
+    clock = VirtualClock()
+    jumps = iter((3600, -3600, 86_400) * 9)
+    monkeypatch.setattr(clock, "now", lambda: EPOCH + timedelta(seconds=next(jumps)))
+    server = Server(clock, lambda: (0.0, 0.0))
+    await clock.run(server.calls(TokenBudget(Limits(0, 3, 0), clock), 7))
+    assert server.departures == pytest.approx([0, 0, 0, 60, 60, 60, 120], abs=0.01)

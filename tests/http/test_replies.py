@@ -20,9 +20,9 @@ from syncd.http.bounds import Bounds
 from syncd.http.budget import TokenBudget
 from syncd.http.client import Client, exchange, open_client
 from syncd.http.token_endpoint import HttpTokenEndpoint
-from syncd.model import Limits
 from syncd.sources import SOURCES
 from syncd.store.requests import PendingRequests
+from syncd.wire.rate_limit import Limits
 from syncd.wire.retry import MAX_ATTEMPTS
 from syncd.wire.tokens import ClientIdentity
 from tests.harness import EVENT, HastyClock

@@ -23,10 +23,11 @@ from syncd.http.api import HttpApi
 from syncd.http.bounds import Bounds
 from syncd.http.budget import TokenBudget
 from syncd.http.client import open_client
-from syncd.model import Limits, Page
+from syncd.model import Page
 from syncd.sources import SOURCES
 from syncd.store.requests import PendingRequests
 from syncd.wire.position import Start
+from syncd.wire.rate_limit import Limits
 from tests.harness import HastyClock
 from tests.http.raw import RawServer, head, header_of, raw_server
 from tests.http_proxy import HttpProxy, Strike, http_proxy

@@ -124,7 +124,9 @@ async def test_a_429_is_obeyed_by_the_next_driver_too(bench: Bench) -> None:
     async with bench.app.connect(run, claimed) as api:
         budget = api.budget  # type: ignore[attr-defined]
         assert isinstance(budget, TokenBudget)
-        assert 590 < (budget._wait_s() or 0) <= 600
+        wait = budget._wait()
+        assert wait is not None
+        assert (wait.waits_for, 590 < wait.wait_s <= 600) == ("server", True)
 
 
 async def test_pages_are_fetched_one_ahead_and_closed() -> None:
