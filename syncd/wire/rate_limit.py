@@ -1,4 +1,4 @@
-"""The budgets of one token, what a reply says of the hour, and how long it tells us to wait (contracts/revento.md §8)."""
+"""The budgets of one token, what a reply says of the hour, and which wait it orders (contracts/revento.md §8)."""
 
 from __future__ import annotations
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote_plus
 
 import pytest
 
 from syncd.errors import ContractBreach
-from syncd.wire.tokens import ACCESS_LIFE_S, LONGEST_LIFE_S, TokenResponse, Tokens, fingerprint, read_tokens
+from syncd.wire.tokens import ACCESS_LIFE_S, LONGEST_LIFE_S, TokenResponse, Tokens, basic, fingerprint, read_tokens
 
 NOW = datetime(2026, 5, 9, 14, 22, 31, tzinfo=UTC)
 
@@ -75,3 +77,14 @@ def test_a_fingerprint_names_a_token_and_does_not_give_it_away() -> None:
     assert len(names) == 1000
     assert {len(name) for name in names} == {12}
     assert fingerprint("rev_install_7") == fingerprint("rev_install_7")
+
+
+@pytest.mark.fault(54)
+@pytest.mark.parametrize(
+    ("client_id", "client_secret"),
+    [("client", "secret"), ("a:b", "100% żółć"), ("+ &=", "::"), ("/", "\u2028")],
+)
+def test_the_client_is_named_as_rfc_6749_wants_it(client_id: str, client_secret: str) -> None:
+    """Each half is form-encoded, so that a colon in one of them does not divide them elsewhere (§2.3.1)."""
+    given_id, _, given_secret = b64decode(basic(client_id, client_secret)).decode("ascii").partition(":")
+    assert (unquote_plus(given_id), unquote_plus(given_secret)) == (client_id, client_secret)

@@ -1,0 +1,141 @@
+"""Tokens, keys and consents (docs/faults.md 45 to 57)."""
+
+from __future__ import annotations
+
+from tests.planted.bug import Bug
+
+_REFRESH = "syncd/credentials/refresh.py"
+_TOKENS = "syncd/wire/tokens.py"
+_VAULT = "syncd/credentials/vault.py"
+_STORED = "syncd/store/tokens.py"
+_FAULTS = "syncd/sources/revento/faults.py"
+_OF_REFRESH = "tests/credentials/test_refresh.py"
+_OF_TOKENS = "tests/wire/test_tokens.py"
+_OF_VAULT = "tests/credentials/test_vault.py"
+_OF_RESTORED = "tests/credentials/test_restored.py"
+
+BUGS = (
+    Bug(
+        "an event that is gone takes its rows along",
+        _FAULTS, '"resource_not_found": _Meaning(NotFound,', '"resource_not_found": _Meaning(TokenRefused,',
+        ("tests/sync/test_failures.py::test_an_event_that_is_gone_keeps_its_rows",), (43,),
+    ),
+    Bug(
+        "a suspended installation waits for a consent",
+        "syncd/sync/standing.py", '        case ("needs_consent" | "suspended", "suspended"):\n',
+        '        case ("suspended", "suspended"):\n',
+        ("tests/sync/test_standing.py::test_a_suspension_is_waited_out",), (44,),
+    ),
+    Bug(
+        "each task that needs a token refreshes for itself",
+        _REFRESH, '        """A token other than the refused one: the stored one if it is newer, else a new one."""\n'
+        "        async with self._gate:\n",
+        '        """A token other than the refused one: the stored one if it is newer, else a new one."""\n'
+        "        async with asyncio.Lock():\n",
+        (f"{_OF_REFRESH}::test_many_calls_that_meet_the_expiry_together_refresh_once",
+         f"{_OF_REFRESH}::test_many_who_need_a_token_refresh_once"), (46, 51),
+    ),
+    Bug(
+        "who was overtaken spends a refresh token all the same",
+        _STORED, "            await fence(control, self.lease)\n"
+        "            await control.execute(self._mine().values(intent_at=func.clock_timestamp()))\n",
+        "            await control.execute(self._mine().values(intent_at=func.clock_timestamp()))\n",
+        (f"{_OF_REFRESH}::test_who_was_overtaken_spends_no_refresh_token",), (46,),
+    ),
+    Bug(
+        "a token that somebody else has renewed is renewed once more",
+        _REFRESH, "            if self._tokens.access_token == refused:\n", "            if refused:\n",
+        (f"{_OF_REFRESH}::test_a_token_that_somebody_else_has_renewed_is_used_as_it_is",), (47,),
+    ),
+    Bug(
+        "a reply without a refresh token loses the one there is",
+        _TOKENS, "refresh_token=response.refresh_token or previous_refresh_token",
+        "refresh_token=response.refresh_token",
+        (f"{_OF_TOKENS}::test_a_reply_without_a_refresh_token_keeps_the_previous_one",), (49,),
+    ),
+    Bug(
+        "a lifetime may be anything",
+        _TOKENS, "return min(seconds, LONGEST_LIFE_S) if math.isfinite(seconds) and seconds > 0 else None",
+        "return seconds",
+        (f"{_OF_TOKENS}::test_a_lifetime_is_held_to_sane_bounds",), (49,),
+    ),
+    Bug(
+        "a revoked token is refreshed",
+        _FAULTS, '    "token_revoked": _Meaning(\n        TokenRefused,',
+        '    "token_revoked": _Meaning(\n        TokenExpired,',
+        ("tests/sources/revento/test_faults.py::test_known_code",
+         "tests/sync/test_failures.py::test_a_dead_token_stops_the_installation"), (50,),
+    ),
+    Bug(
+        "an expiry is taken at its word",
+        _REFRESH, "            wanted = timedelta(seconds=life_s) + self._margin\n",
+        "            wanted = timedelta(seconds=life_s)\n",
+        (f"{_OF_REFRESH}::test_a_token_that_is_about_to_die_is_renewed_first",), (52,),
+    ),
+    Bug(
+        "scopes that a refresh took away are not noticed",
+        _STORED, "            await self._note_scopes(control, tokens)\n", "",
+        (f"{_OF_REFRESH}::test_scopes_that_a_refresh_took_away_are_noticed",), (53,),
+    ),
+    Bug(
+        "a renewed token may open any event",
+        _REFRESH, "        await self._require_ours(fresh)\n", "",
+        (f"{_OF_RESTORED}::test_a_renewed_token_of_another_event_is_stored_and_not_used",), (53,),
+    ),
+    Bug(
+        "the client's secret goes into HTTP Basic as it is",
+        _TOKENS, 'f"{quote_plus(client_id)}:{quote_plus(client_secret)}"', 'f"{client_id}:{client_secret}"',
+        (f"{_OF_TOKENS}::test_the_client_is_named_as_rfc_6749_wants_it",), (54,),
+    ),
+    Bug(
+        "removing revokes the access token alone",
+        "syncd/main/steering.py", "revoke(tokens.refresh_token or tokens.access_token)", "revoke(tokens.access_token)",
+        ("tests/cli/test_steering.py::test_removing_revokes_the_grant_and_keeps_the_rows",), (55,),
+    ),
+    Bug(
+        "a key that is gone is not named",
+        _VAULT, "        if key_id not in self._keys:\n", "        if key_id not in self._keys and not body:\n",
+        (f"{_OF_VAULT}::test_a_key_that_is_gone_is_named",), (56,),
+    ),
+    Bug(
+        "a rotation locks no row",
+        "syncd/store/resealing.py", "select(credentials).where(mine).with_for_update()",
+        "select(credentials).where(mine)",
+        ("tests/store/test_resealing.py::test_a_renewal_at_the_same_time_is_not_lost",), (56,),
+    ),
+    Bug(
+        "a restored backup spends its token again",
+        _REFRESH, "        if (newest := self.generations.newest()) > tokens.generation:\n",
+        "        if (newest := self.generations.newest()) > tokens.generation + 9:\n",
+        (f"{_OF_RESTORED}::test_a_restored_backup_spends_no_token_again",
+         f"{_OF_RESTORED}::test_two_renewals_behind_is_told"), (57,),
+    ),
+    Bug(
+        "a copy in another database renews the original's token",
+        _REFRESH, "        if tokens.is_from_elsewhere:\n",
+        "        if tokens.in_doubt and tokens.is_from_elsewhere:\n",
+        (f"{_OF_RESTORED}::test_a_copy_in_another_database_leaves_the_tokens_to_the_original",), (57,),
+    ),
+    Bug(
+        "an idle grant is left to die",
+        "syncd/store/installations.py", "refresh_expires_at - make_interval(days => :days),",
+        "refresh_expires_at + make_interval(days => :days),",
+        ("tests/credentials/test_keep_alive.py::test_a_paused_installation_is_kept_alive",),
+    ),
+    Bug(
+        "a redirect is believed whatever its state",
+        "syncd/credentials/connect.py", "        if not hmac.compare_digest(",
+        "        if not self.state and not hmac.compare_digest(",
+        ("tests/credentials/test_connect.py::test_an_answer_to_another_request_is_none",),
+    ),
+    Bug(
+        "the calls of a killed driver count for its rescuer alone",
+        "syncd/store/requests.py", "        await control.execute(_CUT_OFF, ", "        _ = (_CUT_OFF, ",
+        ("tests/store/test_requests.py::test_calls_that_nobody_wrote_down_count_for_every_later_driver",), (63,),
+    ),
+    Bug(
+        "a call that was given up counts from then on",
+        "syncd/http/budget.py", "        stray_s = STRAY_S\n", "        stray_s = 0.0\n",
+        ("tests/http/test_budget.py::test_a_cancelled_call_has_been_spent_all_the_same",), (63,),
+    ),
+)  # fmt: skip
