@@ -218,7 +218,8 @@ BUGS = (
     Bug(
         "an installation whose round failed is never due again",
         _SCHEDULE, "        try:\n            async with Slot(self._slots) as slot:\n"
-        "                await self.run_due(name, slot.giving_way)\n        finally:\n            del self._running[name]\n",
+        "                await self.run_due(name, slot.giving_way)\n"
+        "        finally:\n            del self._running[name]\n",
         "        async with Slot(self._slots) as slot:\n            await self.run_due(name, slot.giving_way)\n"
         "        del self._running[name]\n",
         (f"{_DAEMON}::test_a_round_that_fails_comes_back_and_takes_no_other_with_it",), (101,),
