@@ -6,6 +6,7 @@ What was judged is kept in mutants/, so a run that was stopped goes on, and only
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import json
 import os
 import subprocess
@@ -13,6 +14,10 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+
+from mutmut.mutation.file_mutation import mutate_file_contents
+from mutmut.utils.file_utils import walk_mutatable_files
+from mutmut.utils.format_utils import get_mutant_name
 
 from tests.postgres import session_server
 
@@ -26,14 +31,21 @@ def main() -> int:
     """0: the tests noticed at least LEAST_SHARE of the changes; else 1."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="of mutants, such as `syncd.sync.*`; all unless given")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="only each Nth of them, judged anew")
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="changes at a time (default: %(default)s)"
     )
     asked = parser.parse_args()
+    meant = [name for name in _all_changes() if not asked.names or _is_meant(name, asked.names)]
+    chosen = meant[:: asked.every]
+    if not chosen:
+        parser.error("no change is named so")
+    # mutmut judges anew whatever is named to it.
+    named = [] if len(chosen) == len(meant) and not asked.names else chosen
     with session_server() as url:  # one for all of the tests' sessions: each would else start its own
-        command = [Path(sys.executable).with_name("mutmut"), "run", "--max-children", str(asked.workers), *asked.names]
+        command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", str(asked.workers), *named]
         done = subprocess.run(command, env={**os.environ, "SYNCD_TEST_DATABASE_URL": url}, check=False)
-    judged = dict(_judged())
+    judged = dict(_judged(set(chosen)))
     if done.returncode or not judged:
         print("mutmut could not judge anything", file=sys.stderr)
         return 1
@@ -41,15 +53,28 @@ def main() -> int:
         print(f"{killed / changes:6.1%} {killed:5,} of {changes:5,}  {module}")
     killed, changes = (sum(numbers) for numbers in zip(*judged.values(), strict=True))
     share = killed / changes
-    print(f"{share:6.1%} {killed:5,} of {changes:5,} changes were noticed; at least {LEAST_SHARE:.0%} must be")
+    of_all = f", a share of {len(meant):,}," if asked.every > 1 else ""
+    print(f"{share:6.1%} {killed:5,} of {changes:5,} changes{of_all} were noticed; at least {LEAST_SHARE:.0%} must be")
     return 0 if share >= LEAST_SHARE else 1
 
 
-def _judged() -> Iterator[tuple[str, tuple[int, int]]]:
-    """How many changes of each module were noticed, and of how many."""
+def _all_changes() -> Iterator[str]:
+    """The names of all changes, in the order of the files."""
+    for path in sorted(walk_mutatable_files()):
+        for name in mutate_file_contents(str(path), path.read_text()).mutant_names:
+            yield get_mutant_name(path, name)
+
+
+def _is_meant(name: str, patterns: list[str]) -> bool:
+    return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
+
+
+def _judged(chosen: set[str]) -> Iterator[tuple[str, tuple[int, int]]]:
+    """How many of the chosen changes of each module were noticed, and of how many."""
     for path in sorted(MUTANTS.rglob("*.py.meta")):
-        codes = Counter(json.loads(path.read_text())["exit_code_by_key"].values())
-        codes.pop(None, None)  # not judged yet
+        exit_codes: dict[str, int | None] = json.loads(path.read_text())["exit_code_by_key"]
+        # None: not judged yet
+        codes = Counter(code for name, code in exit_codes.items() if name in chosen and code is not None)
         if codes:
             killed = sum(number for code, number in codes.items() if code in _KILLED)
             yield path.relative_to(MUTANTS).as_posix().removesuffix(".meta"), (killed, codes.total())

@@ -24,6 +24,7 @@ from syncd.store.changes import (
     _content_hash,
     _keyed,
     apply_changes,
+    foresee_changes,
     judge,
     key_hashes,
     newest_of,
@@ -83,6 +84,16 @@ async def test_the_books_of_a_page_balance(store: Store) -> None:
 
 
 @pytest.mark.fault(88)
+async def test_a_dry_run_judges_a_row_by_what_earlier_pages_would_have_stored(store: Store) -> None:
+    foreseen: dict[tuple[str, str], Known] = {}
+    older, newer = person(1, updated=4, user_id="older"), person(1, updated=6, user_id="newer")
+    async with store.begin() as tx:
+        assert await foresee_changes(tx, [person(1, updated=5)], foreseen) == Counts(inserted=1)
+        assert await foresee_changes(tx, [older], foreseen) == Counts(superseded=1)
+        assert await foresee_changes(tx, [newer], foreseen) == Counts(updated=1)
+        assert await foresee_changes(tx, [newer], foreseen) == Counts(unchanged=1)
+
+
 async def test_an_unchanged_row_is_not_touched(store: Store) -> None:
     await apply(store, person(1), role(1, "a"))
     before = store.query(ROW_VERSIONS)

@@ -52,8 +52,9 @@ async def test_the_second_driver_leaves_when_it_may_not_wait(bench: Bench) -> No
     async with Held(bench) as first, bench.second_app() as app:
         second = replace(bench, app=app)
         for _ in range(2):
-            with pytest.raises(LeaseHeld, match=r"is being driven by test on .*, process"):
+            with pytest.raises(LeaseHeld, match=r"is being driven by test on .*, process") as held:
                 await second.sync(wait=False)
+            assert held.value.exit_code == 7
         assert len(bench.calls()) == 4, "it made no call"
         await asyncio.sleep(1.3)  # longer than the lease: the first driver renews it
         with pytest.raises(LeaseHeld):
@@ -62,6 +63,13 @@ async def test_the_second_driver_leaves_when_it_may_not_wait(bench: Bench) -> No
         await asyncio.gather(first, return_exceptions=True)
         assert (await second.sync(wait=False)).exit_code == 0
     truth.assert_equal(bench.url, bench.sandbox.truth())
+
+
+async def test_a_lease_that_the_daemon_holds_is_free_soon(bench: Bench) -> None:
+    assert await claim(bench.app.database, bench.names[0], "serve on a host, process 1") is not None
+    with pytest.raises(LeaseHeld) as held:
+        await bench.sync(wait=False)
+    assert held.value.exit_code == 75
 
 
 async def test_the_second_driver_waits_its_turn_and_says_for_whom(bench: Bench) -> None:

@@ -35,7 +35,9 @@ async def reset(bench: Bench, *streams: str) -> list[GivenUp]:
 
 async def test_the_next_walk_begins_at_the_first_page(open_bench: OpenBench) -> None:
     bench = await cut_off(open_bench)
+    walk_id = bench.value("SELECT walk_id FROM syncd.walks WHERE stream = 'participants'")
     (given_up,) = await reset(bench)
+    assert given_up.walk_id == walk_id
     assert (given_up.stream, given_up.pages, given_up.had_cursor, given_up.limit) == ("participants", 2, True, 20)
     assert bench.query(WALKS) == [("abandoned", "its position was reset by hand")]
     assert bench.value("SELECT count(*) FROM revento.participants WHERE NOT _syncd_is_stub") == 40

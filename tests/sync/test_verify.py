@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from syncd import main
 from syncd.errors import DatabaseError, LeaseHeld, LeaseLost, NeedsAuthorization
-from syncd.model import Lease
+from syncd.model import Counts, Lease, Page
 from syncd.store.comparison import Difference
 from syncd.store.leases import claim
+from syncd.store.removals import Ref
 from syncd.sync.round import Watch
 from syncd.sync.run import Progress
-from syncd.sync.verify import Proof, exit_code, verify_installation
+from syncd.sync.verify import MOST_DIFFERENCES, Met, Proof, _first_few, _reservation, exit_code, verify_installation
 from tests.harness import PARTICIPANTS, ROLES, Bench, OpenBench, benches
 from tests.sync.stillness import digest
 
@@ -103,6 +105,32 @@ async def test_it_shows_its_pages(copied: Bench) -> None:
     await verify(copied, "participants", watch=Watch(page=note))
     assert recorded[0] >= 1, "the budget must survive a crash"
     assert [(each.page_number, each.rows, each.counts.unchanged) for each in told] == [(1, 50, 50), (2, 10, 10)]
+
+
+async def test_a_page_is_told_in_the_words_of_a_sync(copied: Bench) -> None:
+    told: list[Progress] = []
+    copied.execute("UPDATE revento.roles SET name = 'another' WHERE role_key = '" + some_key(copied, "roles") + "'")
+    await verify(copied, "roles", watch=Watch(page=told.append))
+    (page,) = told
+    assert page.counts == Counts(updated=1, unchanged=page.rows - 1)
+
+
+# --- how it is told ---------------------------------------------------------------------------------------------------
+
+
+def test_what_looks_extra_is_doubted_where_pages_have_repeated_a_row() -> None:
+    met, extra = Met(), [Difference("roles", "z", "extra")]
+    for keys in ("ab", "cd"):
+        met.enter(Page(uuid4(), (), None), {}, {Ref("roles", key) for key in keys})
+    assert _reservation(met, extra) is None
+    met.enter(Page(uuid4(), (), None), {}, {Ref("roles", "d")})
+    assert "shifted" in (_reservation(met, extra) or "")
+
+
+def test_what_a_sync_would_explain_is_named_last() -> None:
+    newer = [Difference("roles", f"n{n}", "different", cause="newer") for n in range(MOST_DIFFERENCES)]
+    other = Difference("roles", "o", "different")
+    assert _first_few([*newer, other]) == (other, *newer[:-1])
 
 
 # --- what differs here ------------------------------------------------------------------------------------------------
