@@ -68,6 +68,7 @@ async def test_a_call_from_the_future_is_a_call_of_now(store: Store) -> None:
     assert await spent_ages_s(store.database, store.lease.installation, datetime.now(UTC), lost=0) == [0.0]
 
 
+@pytest.mark.fault(63)
 def test_calls_that_nobody_wrote_down() -> None:
     assert lost_calls(Limits(500, 30, 5), after_crash=True) == 5
     assert lost_calls(Limits(500, 30, 5), after_crash=False) == 0

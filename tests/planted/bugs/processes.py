@@ -206,8 +206,8 @@ BUGS = (
     ),
     Bug(
         "a lease is given back by who had it once",
-        _LEASES, "SET owner = NULL, until = NULL\n    WHERE installation = :installation AND epoch = :epoch",
-        "SET owner = NULL, until = NULL\n    WHERE installation = :installation AND epoch >= :epoch",
+        _LEASES, "waits_for = NULL, waits_until = NULL\n    WHERE installation = :installation AND epoch = :epoch",
+        "waits_for = NULL, waits_until = NULL\n    WHERE installation = :installation AND epoch >= :epoch",
         (f"{_OF_LEASES}::test_a_lease_is_given_back_by_who_has_it",), (96, 97),
     ),
     Bug(
@@ -217,9 +217,11 @@ BUGS = (
     ),
     Bug(
         "an installation whose round failed is never due again",
-        _SCHEDULE, "        try:\n            async with self._slots:\n                await self.run_due(name)\n"
+        _SCHEDULE, "        try:\n            async with Slot(self._slots) as slot:\n"
+        "                await self.run_due(name, slot.giving_way)\n"
         "        finally:\n            del self._running[name]\n",
-        "        async with self._slots:\n            await self.run_due(name)\n        del self._running[name]\n",
+        "        async with Slot(self._slots) as slot:\n            await self.run_due(name, slot.giving_way)\n"
+        "        del self._running[name]\n",
         (f"{_DAEMON}::test_a_round_that_fails_comes_back_and_takes_no_other_with_it",), (101,),
     ),
     Bug(
