@@ -13,6 +13,10 @@ MAX_RETRY_AFTER_S = 3600.0
 # A call that was given up before its reply may arrive this much later still: the network's latency (conformance RV-20).
 STRAY_S = 5.0
 _WHOLE = re.compile(r"[0-9]{1,10}\Z", re.ASCII)
+# Several headers are joined by commas, and a date holds one behind its weekday (docs/faults.md 60).
+_NEXT = re.compile(r",(?!\s*[0-9]{1,2}[ -][A-Za-z])", re.ASCII)
+# The budget is whole again within the hour, whatever that means (contracts/revento.md C1); clocks differ by hours.
+_MOST_AWAY = timedelta(days=1)
 # Below this a reset is seconds from now, above it seconds since 1970 (docs/faults.md 61).
 _EPOCH_FROM = 100_000_000
 
@@ -49,29 +53,37 @@ def read_headroom(headers: Mapping[str, str], *, received_at: datetime) -> Headr
     return Headroom(
         limit=_whole(headers.get("x-ratelimit-limit")),
         remaining=_whole(headers.get("x-ratelimit-remaining")),
-        reset_at=_reset(_whole(headers.get("x-ratelimit-reset")), received_at),
+        reset_at=_reset(_whole(headers.get("x-ratelimit-reset")), headers.get("date"), received_at),
     )
 
 
 def read_retry_after(headers: Mapping[str, str], *, received_at: datetime) -> float | None:
-    """Seconds to wait, between 0 and an hour, from whole seconds or an HTTP date; None when missing or garbage."""
-    text = headers.get("retry-after", "").strip()
-    seconds: float | None = _whole(text)
-    if seconds is None:
-        seconds = _seconds_until(text, headers.get("date"), received_at)
+    """Seconds to wait, between 0 and an hour, from whole seconds or an HTTP date; None when missing or garbage.
+
+    Of several the longest counts.
+    """
+    texts = (text.strip() for text in _NEXT.split(headers.get("retry-after", "")))
+    seconds = max((_wait(text, headers.get("date"), received_at) for text in texts), key=lambda wait: wait or 0.0)
     return None if seconds is None else min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
+
+
+def _wait(text: str, date: str | None, received_at: datetime) -> float | None:
+    seconds = _whole(text)
+    return _seconds_until(text, date, received_at) if seconds is None else seconds
 
 
 def _whole(text: str | None) -> int | None:
     return int(text) if text is not None and _WHOLE.match(text.strip()) else None
 
 
-def _reset(value: int | None, received_at: datetime) -> datetime | None:
+def _reset(value: int | None, date: str | None, received_at: datetime) -> datetime | None:
+    """On our clock: an epoch is on the server's, which its `Date` tells. None for one that is days away."""
     if value is None:
         return None
-    if value < _EPOCH_FROM:
-        return received_at + timedelta(seconds=value)
-    return datetime.fromtimestamp(value, UTC)
+    away = timedelta(seconds=value)
+    if value >= _EPOCH_FROM:
+        away = datetime.fromtimestamp(value, UTC) - (read_http_date(date or "") or received_at)
+    return received_at + away if abs(away) <= _MOST_AWAY else None
 
 
 def _seconds_until(text: str, date: str | None, received_at: datetime) -> float | None:

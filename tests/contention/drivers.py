@@ -26,8 +26,8 @@ from syncd.sync.run import AccountApi, Run
 from tests.contention.clock import FastClock
 from tests.harness import ROLES
 
-# More than may be in flight, so that every place is wanted all the time.
-CALLERS = 8
+# As many as may be in flight: what each has asked is stored before it asks again, so no more than these can be lost.
+CALLERS = 5
 CALLS_OF_A_TURN = (5, 40)
 ASK_AGAIN_S = 0.02
 

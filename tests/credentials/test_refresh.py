@@ -280,9 +280,11 @@ async def test_a_reply_that_was_lost_may_cost_the_grant_and_is_not_asked_for_aga
 
 
 @pytest.mark.fault(48)
-async def test_a_token_endpoint_that_is_silent_parks_nothing(bench: Bench) -> None:
+@pytest.mark.fault(62)
+@pytest.mark.parametrize("status", [503, 429])
+async def test_a_token_endpoint_that_is_silent_parks_nothing(bench: Bench, status: int) -> None:
     bench.sandbox.tokens.expire_event(bench.event_id)
-    bench.sandbox.faults.add({"endpoint": TOKEN, "status": 503, "times": None})
+    bench.sandbox.faults.add({"endpoint": TOKEN, "status": status, "times": None})
     bench.hurry()
     result = await bench.sync()
     assert {one.status for one in result.streams} == {"failed"}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -156,6 +158,37 @@ SPOILT = (
 
 def logs_of(logs: list[Any], event: str) -> list[Any]:
     return [entry for entry in logs if entry["event"] == event]
+
+
+@pytest.mark.fault(67)
+async def test_a_loop_that_stood_still_skips_no_round(open_bench: OpenBench) -> None:
+    """A job that is found two seconds late runs then, and once."""
+    bench = await open_bench({"FRESHNESS__REVENTO__ACTIVITIES": "1s"})
+    await bench.add()
+    with capture_logs() as logs:
+        async with scheduler_of(bench.app).running():
+            await until(lambda: certified(bench))
+            for _ in range(3):
+                time.sleep(2)  # noqa: ASYNC251 - nothing else runs meanwhile: that is the fault
+                done = bench.value("SELECT count(*) FROM syncd.runs")
+                await until(partial(bench.value, "SELECT count(*) > %s FROM syncd.runs", done))
+    assert logs_of(logs, "round_failed") == []
+
+
+@pytest.mark.fault(62)
+async def test_a_round_that_waits_is_seen_and_gives_its_place_to_another(open_bench: OpenBench) -> None:
+    """One round at a time, and the first one is told to wait: its place is the other's until it may go on."""
+    bench = await open_bench({"DISPATCH__CONCURRENCY": "1"}, events=2)
+    first, second = [await bench.add(event_id) for event_id in bench.sandbox.event_ids]
+    bench.sandbox.faults.add({"error": "rate_limit_exceeded", "times": 1, "headers": {"Retry-After": "600"}})
+    waits = "SELECT installation FROM syncd.leases WHERE waits_until > now() + interval '9 minutes'"
+    done = "SELECT DISTINCT installation FROM syncd.runs WHERE state = 'succeeded'"
+    async with scheduler_of(bench.app).running():
+        await until(lambda: bench.query(done))
+        ((waiting,),) = bench.query(waits + " AND waits_for = 'server'")
+        assert [waiting] == [each.name for each in (first, second) if (each.name,) not in bench.query(done)]
+        assert bench.value("SELECT count(*) FROM syncd.requests WHERE status = 429") == 1, "stored before the wait"
+    assert bench.query(waits) == [], "who is stopped waits no longer"
 
 
 async def test_health_speaks_of_what_is_wrong(open_bench: OpenBench) -> None:

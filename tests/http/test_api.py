@@ -134,6 +134,18 @@ async def test_a_limit_without_any_header_waits_a_minute(open_remote: OpenRemote
     assert 59 <= sum(clock.slept) <= 62
 
 
+@pytest.mark.fault(60)
+@pytest.mark.fault(62)
+async def test_a_503_that_names_a_time_holds_every_call_of_the_token(open_remote: OpenRemote) -> None:
+    remote = await open_remote()
+    api, _ = await remote.api()
+    remote.sandbox.faults.add({"endpoint": ROLES, "status": 503, "headers": {"Retry-After": "0, 1"}})
+    await asyncio.gather(api.get(ROLES), later(0.1, api.get(EVENT)))
+    refused, *others = remote.sandbox.log()
+    assert (refused["status"], [entry["status"] for entry in others]) == (503, [200, 200])
+    assert min(entry["at"] - refused["at"] for entry in others) >= 1.0
+
+
 @pytest.mark.case("RV-19")
 async def test_a_server_that_bears_fewer_calls_at_once_gets_its_way(open_remote: OpenRemote) -> None:
     remote = await open_remote(limits=SandboxLimits(0, 0, 2), latency_s=0.03)

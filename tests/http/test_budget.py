@@ -355,3 +355,17 @@ async def test_a_wall_clock_that_jumps_moves_no_wait(monkeypatch: pytest.MonkeyP
     server = Server(clock, lambda: (0.0, 0.0))
     await clock.run(server.calls(TokenBudget(Limits(0, 3, 0), clock), 7))
     assert server.departures == pytest.approx([0, 0, 0, 60, 60, 60, 120], abs=0.01)
+
+
+@pytest.mark.fault(63)
+async def test_an_older_reply_takes_nothing_back() -> None:
+    """Of two replies the one that left first says less was spent: it was overtaken."""
+    clock = VirtualClock()
+    budget = TokenBudget(Limits(20, 0, 5), clock)
+    await clock.run(clock.sleep(10))
+    async with budget.slot():
+        budget.learn(Headroom(20, 2), sent_at=10.0)
+        budget.learn(Headroom(20, 15), sent_at=5.0)
+    server = Server(clock, lambda: (0.0, 0.0))
+    await clock.run(server.calls(budget, 3))
+    assert server.departures == pytest.approx([10.0, 10.0, 10.0 + HOUR_S], abs=0.01)

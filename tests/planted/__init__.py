@@ -4,7 +4,7 @@ says. `python -m tests.planted` runs them all."""
 from __future__ import annotations
 
 from tests.planted.bug import Bug
-from tests.planted.bugs import by_hand, credentials, killed, looking, processes, rows, transport, values, walks
+from tests.planted.bugs import budgets, by_hand, credentials, killed, looking, processes, rows, transport, values, walks
 
 BUGS: tuple[Bug, ...] = (
     *transport.BUGS,
@@ -16,4 +16,5 @@ BUGS: tuple[Bug, ...] = (
     *by_hand.BUGS,
     *credentials.BUGS,
     *killed.BUGS,
+    *budgets.BUGS,
 )

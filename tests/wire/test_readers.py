@@ -100,7 +100,7 @@ def test_a_field(kind: str, value: Any, read: Any) -> None:
     "text",
     [
         *("2026-13-01T00:00:00Z", "10000-01-01T00:00:00Z", "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00"),
-        *("infinity", "", "2026-05-09"),
+        *("infinity", "", "2026-05-09", "2026-05-09T14:22:31", "2016-12-31T23:59:60Z"),
     ],
 )
 def test_a_time_that_no_column_holds(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 from typing import Any
 
@@ -81,6 +82,14 @@ def test_a_named_wait_is_kept_to_the_full(wait_s: float, seed: int, attempt: int
 @pytest.mark.fault(62)
 def test_a_limit_that_names_no_time_waits_a_minute_for_the_whole_token() -> None:
     assert UNNAMED_WAIT_S <= pause_after(RateLimited("no"), Random(1)) <= UNNAMED_WAIT_S + 1
+
+
+@pytest.mark.fault(64)
+def test_those_who_may_go_on_at_the_same_second_do_not_all_do_so() -> None:
+    """Five hundred tokens that were told the same wait: in no tenth of a second more than a fifth of them."""
+    pauses_s = [pause_after(RateLimited("no", retry_after_s=42.0), Random(seed)) for seed in range(500)]
+    assert min(pauses_s) >= 42.0
+    assert max(Counter(int(pause_s * 10) for pause_s in pauses_s).values()) <= 100
 
 
 @pytest.mark.case("RV-19")
