@@ -93,7 +93,7 @@ BUGS = (
     ),
     Bug(
         "who takes over counts on no lost call",
-        _REQUESTS, "generate_series(1, CAST(:in_flight AS integer))", "generate_series(1, 0 * CAST(:in_flight AS integer))",
+        _REQUESTS, "generate_series(1, CAST(:in_flight", "generate_series(1, 0 * CAST(:in_flight",
         (f"{_OF_REQUESTS}::test_calls_that_nobody_wrote_down_count_for_every_later_driver",), (63,),
     ),
     Bug(
