@@ -171,6 +171,17 @@ async def test_an_older_row_never_overwrites_a_newer_one(
     truth.assert_equal(bench.url, bench.sandbox.truth())
 
 
+async def test_what_is_still_left_out_of_an_outdated_row_is_forgotten(bench: Bench) -> None:
+    serve(bench, ROLES, "roles", name="a\0b")
+    await bench.sync(streams=["roles"])
+    bench.sandbox.faults.clear()
+    bench.sandbox.world.patch(bench.event_id, "roles", first(bench, "roles")["id"], {"name": "newer"})
+    await bench.sync()
+    done = await try_again(bench)
+    assert (done.counts.superseded, done.resolved, sum(done.left.values())) == (1, 1, 0)
+    assert (bench.query(VALUES), bench.value(ROWS)) == ([], 0)
+
+
 async def test_an_older_row_does_not_count_as_met_again_when_it_is_read_again(bench: Bench) -> None:
     """The walk that kept it has met it once, and a replay is no walk."""
     await bench.sync()
