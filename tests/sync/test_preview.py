@@ -249,6 +249,15 @@ async def test_its_pages_are_shown(bench: Bench) -> None:
     ]
 
 
+async def test_its_last_page_tells_what_would_be_hidden(bench: Bench) -> None:
+    await bench.sync()
+    bench.sandbox.world.delete(bench.event_id, "participants", people(bench)[0]["id"])
+    await bench.sync(streams=["participants"])
+    told: list[Progress] = []
+    await preview(bench, "participants", watch=Watch(page=told.append))
+    assert [each.removed for each in told] == [0, 0, 1]
+
+
 async def test_a_walk_that_was_cut_off_goes_on_where_it_stood(bench: Bench) -> None:
     """The dry run begins at the first page, and leaves the open walk alone."""
     fault = {"nth": 2, "status": 500, "times": None}

@@ -243,6 +243,20 @@ async def test_what_a_row_merely_repeats_is_not_set_back(bench: Bench) -> None:
     assert bench.query("SELECT DISTINCT name FROM revento.markers") == [("newer",)]
 
 
+async def test_what_a_row_repeats_and_nobody_has_stored_is_stored_with_it(bench: Bench) -> None:
+    rows = bench.sandbox.truth()["events"][0]["activities"]
+    marked = next(row for row in rows if row["markers"])
+    page = {"data": [marked | {"title": "a\0b"}], "has_more": False, "next_cursor": None}
+    bench.sandbox.faults.add({"endpoint": ACTIVITIES, "set": page, "times": None})
+    await bench.sync(streams=["activities"])
+    for table in ("activity_markers", "markers"):
+        bench.execute(f"DELETE FROM revento.{table}")
+    bench.execute(HELD, "a\\u0000b", "readable")
+    assert (await try_again(bench)).counts.updated == 1
+    names = sorted({marker["name"] for marker in marked["markers"]})
+    assert [name for (name,) in bench.query("SELECT name FROM revento.markers ORDER BY name")] == names
+
+
 # --- older versions, other drivers ------------------------------------------------------------------------------------
 
 
