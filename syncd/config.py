@@ -40,8 +40,7 @@ PREFIX = "SYNCD_"
 # Public names of docs/interface.md §1 whose parts this version does not have.
 LATER = (
     *("security.pseudonym_keys", "http.admin_token", "http.viewer_token", "http.public_url", "dispatch.mode"),
-    *("revento.webhook_secrets", "revento.user_limits"),
-    *("inevent", "revvvs", "revdesk", "privacy", "retention"),
+    *("revento.webhook_secrets", "inevent", "revvvs", "revdesk", "privacy", "retention"),
 )
 
 

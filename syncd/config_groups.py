@@ -54,6 +54,14 @@ class Limits(Group):
     reserve: float = Field(default=0.05, ge=0, lt=1)
 
 
+class UserLimits(Limits):
+    """The same of one participant's token."""
+
+    per_hour: int = Field(default=200, ge=0)
+    per_minute: int = Field(default=20, ge=0)
+    reserve: float = Field(default=0, ge=0, lt=1)
+
+
 class Revento(Group):
     """The integration as Revento registered it, and how fast it may be asked."""
 
@@ -66,6 +74,7 @@ class Revento(Group):
     redirect_uri: RedirectUri = None
     page_size: int = Field(default=50, ge=1, le=50)  # the listings' maximum: contracts/revento.md §9
     limits: Limits = Limits()
+    user_limits: UserLimits = UserLimits()
 
 
 class ReventoFreshness(Group):
@@ -80,10 +89,18 @@ class ReventoFreshness(Group):
     activities: Duration = timedelta(minutes=15)
 
 
+class ReventoUserFreshness(Group):
+    """The same of what a participant's token opens."""
+
+    application: Duration = timedelta(hours=6)
+    profile: Duration = timedelta(hours=6)
+
+
 class Freshness(Group):
-    """The promises, source by source."""
+    """The promises, source by source; a variable's name has no hyphen, so revento-user is `revento_user` here."""
 
     revento: ReventoFreshness = ReventoFreshness()
+    revento_user: ReventoUserFreshness = ReventoUserFreshness()
 
 
 class Removals(Group):

@@ -24,6 +24,7 @@ from syncd.wire.tokens import Tokens
 
 Row = Mapping[str, Any]
 InstallationState = Literal["active", "paused", "suspended", "needs_consent"]
+Consenter = Literal["organizer", "participant"]  # whose consent a source's tokens come from
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,9 @@ class Change:
     """One entity as the API served it: the columns of its table, and everything that belongs to it alone.
 
     `version` is the source's own stamp, None where it has none. `unmapped` holds the fields that have no column.
-    `request_id` names the call that brought it, where that is another than its page's.
+    `request_id` names the call that brought it, where that is another than its page's. `is_gone`: the API says that
+    there is none any more, and `row` is its key alone. What is known of it stays, with `withdrawn_at`, the time when
+    that was first said; of a personal table the row goes.
     """
 
     table: Table
@@ -111,6 +114,7 @@ class Change:
     parts: tuple[Part, ...] = ()
     unmapped: Row = field(default_factory=dict)
     request_id: UUID | None = None
+    is_gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from syncd import config, main
 from syncd.credentials.file import read_credentials
 from syncd.model import Installation
 from syncd.sandbox import Limits, Sandbox, SandboxSettings
+from syncd.sources import SOURCES
 from syncd.store.installations import find_installation
 from syncd.sync.round import RoundResult, Watch
 
@@ -94,12 +95,23 @@ class Bench:
 
     async def add(self, event_id: str | None = None, scopes: tuple[str, ...] | None = None) -> Installation:
         """Connect an event, the first one unless told: a fresh grant."""
-        reply = self.sandbox.connect(event_id or self.event_id, scopes)
-        credentials = read_credentials(json.dumps(reply).encode(), now=datetime.now(UTC))
+        return await self.add_reply("revento", self.sandbox.connect(event_id or self.event_id, scopes))
+
+    async def add_user(self, participant_id: str, scopes: tuple[str, ...] | None = None) -> Installation:
+        """Let a participant of the first event sign in: a fresh grant."""
+        reply = self.sandbox.connect(self.event_id, scopes, participant_id=participant_id)
+        return await self.add_reply("revento-user", reply)
+
+    async def add_reply(self, name: str, reply: Mapping[str, Any], *, check: bool = False) -> Installation:
+        """Add what a token reply opens to the source of that name."""
+        source = SOURCES[name]
+        credentials = read_credentials(
+            json.dumps(reply).encode(), now=datetime.now(UTC), account=source.account, consenter=source.consenter
+        )
         installation = Installation(
-            name=f"revento/{credentials.event_id}",
-            source="revento",
-            account=credentials.event_id,
+            name=f"{name}/{credentials.account}",
+            source=name,
+            account=credentials.account,
             organization=credentials.organization_id,
             timezone=TIMEZONE,
             environment="sandbox",
@@ -110,7 +122,7 @@ class Bench:
             grant_id=uuid4(),
         )
         self.names.append(installation.name)
-        return await main.add_installation(self.app, installation, credentials.tokens, check=False)
+        return await main.add_installation(self.app, installation, credentials.tokens, check=check)
 
     async def installation(self, name: str | None = None) -> Installation:
         """An installation as it stands in the database, the one that was added first unless named."""

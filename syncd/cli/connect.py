@@ -88,9 +88,9 @@ def revento(
     code = run(_caught(session, consent, within, send)) if is_here else _pasted(session, consent, send)
     reply = run(main.redeem(settings, auth_url, consent, code))
     credentials = read_credentials(reply, now=datetime.now(UTC), name="the token reply")
-    if credentials.event_id != event_id:
+    if credentials.account != event_id:
         raise NeedsAuthorization(
-            f"the organizer connected {credentials.event_id[:50]!r}, not {event_id!r}",
+            f"the organizer connected {credentials.account[:50]!r}, not {event_id!r}",
             hint="have the event itself connected: a token opens one event",
         )
     declined = [scope for scope in consent.scopes if scope not in credentials.tokens.scopes]

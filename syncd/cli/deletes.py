@@ -95,7 +95,7 @@ def _pending(session: Session, names: Sequence[str]) -> list[PendingReport]:
     from syncd.store.removals import report_pending
 
     async def ask(database: Database) -> list[PendingReport]:
-        tables = {name: source.tables for name, source in SOURCES.items()}
+        tables = {name: source.schema for name, source in SOURCES.items()}
         return await report_pending(database, tables, await chosen_names(database, names))
 
     return read(session, ask)

@@ -122,14 +122,15 @@ class Options:
 @click.command(
     cls=Command,
     example="syncd installations add revento --credentials token.json\n"
-    "vault-read revento | syncd installations add revento --credentials -",
+    "vault-read revento | syncd installations add revento --credentials -\n"
+    "syncd installations add revento-user --credentials participant.json",
 )
 @click.argument("source")
 @click.option(
     "--credentials", "file", type=click.File("rb"), required=True, metavar="FILE",
     help="The token response as JSON; - reads it from standard input.",
 )  # fmt: skip
-@click.option("--name", help="Instead of SOURCE/<event id>.")
+@click.option("--name", help="Instead of SOURCE/<event id>, or SOURCE/<event id>/<user id>.")
 @click.option("--timezone", metavar="ZONE", help="The event's, as Europe/Warsaw (a new one's default: UTC).")
 @click.option(
     "--environment", type=click.Choice(["production", "sandbox"]),
@@ -140,7 +141,7 @@ class Options:
 @click.option("--no-check", is_flag=True, help="Do not try the credentials with a call.")
 @pass_session
 def add(session: Session, /, file: IO[bytes], no_check: bool, **options: str) -> None:
-    """Add an account of SOURCE (revento), or replace its credentials, and print its name.
+    """Add an account of SOURCE (revento, revento-user), or replace its credentials, and print its name.
 
     Of one that is there already everything stays that no option names.
     """
@@ -153,7 +154,10 @@ def add(session: Session, /, file: IO[bytes], no_check: bool, **options: str) ->
     if asked.timezone is not None:
         require_zone(asked.timezone)
     document = _document(session, file)
-    credentials = read_credentials(document, now=datetime.now(UTC), name=_named(file))
+    source = SOURCES[asked.source]
+    credentials = read_credentials(
+        document, now=datetime.now(UTC), account=source.account, consenter=source.consenter, name=_named(file)
+    )
     described(asked, credentials, settings)  # before a database is made for what cannot be
     store(session, settings, asked, credentials, check=not no_check)
 
@@ -210,7 +214,7 @@ def described(
     return Installation(
         name=_name(asked, credentials),
         source=asked.source,
-        account=credentials.event_id,
+        account=credentials.account,
         organization=credentials.organization_id,
         timezone=asked.timezone or (stored.timezone if stored else "UTC"),
         environment=asked.environment or (stored.environment if stored else "production"),
@@ -223,7 +227,7 @@ def described(
 
 
 def _name(asked: Options, credentials: Credentials) -> str:
-    name = asked.name if asked.name is not None else f"{asked.source}/{credentials.event_id}"
+    name = asked.name if asked.name is not None else f"{asked.source}/{credentials.account}"
     if not name.strip() or not name.isprintable() or name != name.strip() or len(name) > LONGEST_NAME:
         shown = name if len(name) <= LONGEST_NAME else f"{name[:20]}…"
         raise ConfigError(

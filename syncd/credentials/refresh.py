@@ -6,6 +6,7 @@ Across processes the lease makes this process the only one that refreshes; withi
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Protocol
@@ -57,7 +58,7 @@ class TokenManager:
     endpoint: TokenEndpoint
     clock: Clock
     generations: Generations
-    account: str | None = None  # what the tokens are to open
+    opens: Mapping[str, str] = field(default_factory=dict)  # the ids that the tokens are to open
     _tokens: Tokens | None = None
     _margin: timedelta = MARGIN
     _full_life: timedelta = FULL_LIFE
@@ -164,11 +165,10 @@ class TokenManager:
 
     async def _require_ours(self, fresh: Tokens) -> None:
         """The pair is stored by now: whatever it opens, it is the family's newest."""
-        if self.account and fresh.account and fresh.account != self.account:
-            await self.store.refuse("wrong_account")
-            raise NeedsAuthorization(
-                f"the renewed token opens {fresh.account[:50]!r}, not {self.account!r}", hint=CONSENT
-            )
+        for name, ours in self.opens.items():
+            if (theirs := fresh.opens.get(name, ours)) != ours:
+                await self.store.refuse("wrong_account")
+                raise NeedsAuthorization(f"the renewed token opens {theirs[:50]!r}, not {ours!r}", hint=CONSENT)
 
     async def _save(self, fresh: Tokens, *, spent: str) -> None:
         while True:

@@ -26,7 +26,7 @@ from syncd.main.consent import client_identity
 from syncd.main.database import GENERATIONS, home, open_vault, secret
 from syncd.model import AccessTokens, Budget, Installation, Lease, RequestLog, Vault
 from syncd.sources import SOURCES
-from syncd.sources.base import Connection, Stream
+from syncd.sources.base import Connection, Source, Stream
 from syncd.store.database import Database, open_database
 from syncd.store.installations import (
     KEPT_ALIVE,
@@ -93,7 +93,8 @@ class App:
             found = await self.connections(installation.source, installation.api_url, records)
         finally:
             await store_requests(self.database, installation.name, None, records)
-        return None if found is None else standing_of(installation.account, found)
+        account, *_ = SOURCES[installation.source].ids(installation.account).values()
+        return None if found is None else standing_of(account, found)
 
     async def connections(self, source: str, api_url: str, records: RequestLog) -> list[Connection] | None:
         """The source's listing of connections; None where it has none, or there are no credentials to ask with.
@@ -152,7 +153,7 @@ class App:
     @asynccontextmanager
     async def connect(self, run: Run, claimed: Claim) -> AsyncIterator[AccountApi]:
         """The installation's API for one run; a token refresh under way is waited for at the end."""
-        limits = self._limits()
+        limits = self._limits(SOURCES[run.installation.source])
         name, now = run.installation.name, self.clock.now()
         if claimed.after_crash:
             await note_cut_off(self.database, name, now)
@@ -172,15 +173,16 @@ class App:
             self.token_endpoint(installation),
             self.clock,
             GenerationFile(home(self.settings) / GENERATIONS, installation.grant_id),
-            installation.account,
+            SOURCES[installation.source].ids(installation.account),
         )
 
     def api(self, installation: Installation, tokens: AccessTokens, budget: Budget, records: RequestLog) -> HttpApi:
         """The installation's API under a token of its own."""
+        source = SOURCES[installation.source]
         return HttpApi(
             api_url=installation.api_url,
-            places={"event_id": installation.account},
-            dialect=SOURCES[installation.source].dialect,
+            places=source.ids(installation.account),
+            dialect=source.dialect,
             client=self.client,
             tokens=tokens,
             budget=budget,
@@ -228,11 +230,12 @@ class App:
     async def keep_promises(self) -> None:
         """Write down how fresh each stream of each installation shall be, as the settings say."""
         for source, intervals in self.settings.freshness:
-            await promise(self.database, source, dict(intervals))
+            await promise(self.database, source.replace("_", "-"), dict(intervals))
 
-    def _limits(self) -> Limits:
+    def _limits(self, source: Source) -> Limits:
         """The budgets that syncd may use: the reserve is for the customer's other tools and touches the hour only."""
-        limits = self.settings.revento.limits
+        revento = self.settings.revento
+        limits = revento.user_limits if source.consenter == "participant" else revento.limits
         usable = max(floor(limits.per_hour * (1 - limits.reserve)), 1) if limits.per_hour else 0
         return Limits(usable, limits.per_minute, limits.in_flight, reserved=limits.per_hour - usable)
 

@@ -18,7 +18,7 @@ from syncd.store.bi import CONTROL_VIEWS
 from syncd.store.tables import metadata as control_tables
 from syncd.store.version import NEWEST, current, require_newest
 
-TABLES: tuple[MetaData, ...] = (control_tables, *(source.tables for source in SOURCES.values()))
+TABLES: tuple[MetaData, ...] = (control_tables, *dict.fromkeys(source.schema for source in SOURCES.values()))
 VIEWS = (*CONTROL_VIEWS, *(view for source in SOURCES.values() for view in source.views))
 
 # Beside the embedded server's directory, and never inside a database: see `credentials.generations`.

@@ -122,5 +122,6 @@ async def remove(app: App, installation: Installation, watch: Watch, *, keep_gra
             await app.token_endpoint(installation).revoke(tokens.refresh_token or tokens.access_token)
             revoked = "grant" if tokens.refresh_token else "access_token"
         await remove_installation(app.database, claimed.lease)
-    rows = await count_rows(app.database, installation.account, SOURCES[installation.source].tables.sorted_tables)
+    source = SOURCES[installation.source]
+    rows = await count_rows(app.database, source.ids(installation.account), source.tables)
     return Removed(revoked, rows)

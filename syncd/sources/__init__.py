@@ -5,4 +5,4 @@ from collections.abc import Mapping
 from syncd.sources import revento
 from syncd.sources.base import Source
 
-SOURCES: Mapping[str, Source] = {"revento": revento.SOURCE}
+SOURCES: Mapping[str, Source] = {"revento": revento.SOURCE, "revento-user": revento.USER_SOURCE}

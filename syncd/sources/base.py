@@ -5,13 +5,13 @@ A source yields decoded pages and knows neither HTTP nor the database.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from sqlalchemy import MetaData, Table
 
-from syncd.model import Api, Dialect, Installation, Page, View
+from syncd.model import Api, Consenter, Dialect, Installation, Page, View
 from syncd.wire.position import Position
 from syncd.wire.reply import Reply
 
@@ -57,16 +57,28 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One remote API. `streams` stand in the order in which a round walks them."""
+    """One remote API under one kind of token. `streams` stand in the order in which a round walks them.
+
+    An account is the ids of `account`, joined by a slash: its tokens open them, endpoints have places for them, and
+    every row of the account that is in `tables` carries them.
+    """
 
     name: str
+    account: tuple[str, ...]
+    consenter: Consenter
     streams: tuple[Stream, ...]
-    tables: MetaData
+    schema: MetaData
+    tables: tuple[Table, ...]
     dialect: Dialect
-    views: tuple[View, ...]
-    # every account that was ever connected, asked under the integration's credentials; one may stand there twice
+    views: tuple[View, ...] = ()
+    # every account that was ever connected, by the first of its ids, asked under the integration's credentials; one may
+    # stand there twice
     connections: Callable[[Api], AsyncIterator[Connection]] | None = None
 
     def stream(self, name: str) -> Stream:
         """The stream of that name. Raises KeyError."""
         return {stream.name: stream for stream in self.streams}[name]
+
+    def ids(self, account: str) -> Mapping[str, str]:
+        """What an account consists of, by name; only the last id may hold a slash."""
+        return dict(zip(self.account, account.split("/", len(self.account) - 1), strict=True))

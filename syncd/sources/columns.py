@@ -13,6 +13,8 @@ What the store relies on:
 - Part tables (content, spells, links, dictionaries) have no metadata columns.
 - A table of spells has `info["whole_when"]`: the owner's column, and the value in it, that say that its list was whole.
 - `info["personal"]` is true for a table that BI is not granted.
+- A table of entities that the API can call gone has a column `withdrawn_at`, which the store keeps; or it is personal,
+  and the row goes.
 """
 
 from __future__ import annotations
@@ -147,7 +149,15 @@ def root(metadata: MetaData, name: str, entity: str, *columns: Column[Any], comm
     )
 
 
-def entity(metadata: MetaData, name: str, singular: str, scope: Table, *columns: Column[Any], comment: str) -> Table:
+def entity(
+    metadata: MetaData,
+    name: str,
+    singular: str,
+    scope: Table,
+    *columns: Column[Any],
+    comment: str,
+    personal: bool = False,
+) -> Table:
     """A table of entities whose ids are unique within one row of `scope`."""
     key = (_key_column(scope).name, f"{singular}_id")
     return Table(
@@ -159,7 +169,7 @@ def entity(metadata: MetaData, name: str, singular: str, scope: Table, *columns:
         *columns,
         *_metadata_columns(),
         comment=comment,
-        info={"key": key},
+        info={"key": key} | ({"personal": True} if personal else {}),
     )
 
 

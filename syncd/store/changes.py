@@ -23,6 +23,7 @@ from syncd.store.older_versions import forget_older, remember_older
 from syncd.store.parts import apply_parts
 from syncd.store.statements import arrays, key_of, read_known, upsert_entities, written_columns
 from syncd.store.stubs import insert_missing_parents
+from syncd.store.withdrawals import leaves_no_row, write_gone
 
 # Part of every hash: a release that stores more of a row raises it, and the next walk rewrites every row once.
 SCHEMA_VERSION = 1
@@ -63,6 +64,8 @@ class Keyed:
 
 def judge(known: Known | None, row: Keyed) -> Verdict:
     """Decide on one row. An equal stamp does not make a row old: its content may still differ (docs/faults.md 40)."""
+    if row.change.is_gone and known is None and leaves_no_row(row.change.table):
+        return Verdict.UNCHANGED
     if known is None or known.is_stub:
         return Verdict.INSERT
     if known.content_hash == row.content_hash:
@@ -185,6 +188,10 @@ async def _read_known(tx: Transaction, table: Table, rows: list[Keyed]) -> Mappi
 
 async def _write(tx: Transaction, table: Table, rows: list[Keyed], request_id: UUID) -> None:
     """Parts first: a spell's lower bound is read from the entity as it was. Sorted by key, against deadlocks."""
+    gone = [row for row in rows if row.change.is_gone]
+    if gone:
+        await write_gone(tx, table, [row.change.row for row in gone], [row.content_hash for row in gone], request_id)
+    rows = [row for row in rows if not row.change.is_gone]
     if not rows:
         return
     await apply_parts(tx, table, [(row.key, row.change) for row in rows])

@@ -23,6 +23,7 @@ from syncd.store.database import Transaction
 from syncd.store.parts import identity_of, owned_rows, spell_columns
 from syncd.store.removals import Ref, load_pending
 from syncd.store.statements import arrays, key_column, key_of, unnest, written_columns
+from syncd.store.withdrawals import leaves_no_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +80,23 @@ def _judge(
     version = row.change.version
     newer = "newer" if version and certified_at and version > certified_at else None
     if ours is None or ours.is_stub:
-        return Difference(table.name, row.key, "missing", newer)
+        is_right = row.change.is_gone and leaves_no_row(table)
+        return None if is_right else Difference(table.name, row.key, "missing", newer)
     if ours.is_hidden:
         return Difference(table.name, row.key, "missing", "hidden")
     columns = ours.columns + parts
+    if row.change.is_gone:
+        columns = _not_gone(table, ours)
     if not columns and ours.has_hash:
         return None
     older = "older" if version and ours.version and version < ours.version else None
     cause = "edited" if ours.has_hash else newer or older
     return Difference(table.name, row.key, "different", cause, columns or ("_syncd_hash",))
+
+
+def _not_gone(table: Table, ours: _Stored) -> tuple[str, ...]:
+    """What of an entity says that it is not gone; all else stays as it was. Of one that should go: nothing."""
+    return () if leaves_no_row(table) or "withdrawn_at" in ours.columns else ("withdrawn_at",)
 
 
 async def find_extra(

@@ -75,6 +75,27 @@ def upsert_entities(table: Table) -> str:
 
 
 @cache
+def withdraw_entities(table: Table) -> str:
+    """Write that entities are gone, and leave all else of them. Parameters: now, run, request, now, one array a key
+    column, the hashes."""
+    names = table.info["key"]
+    arrays = ", ".join([*("%b::text[]" for _ in names), "%b::bytea[]"])
+    assignments = ", ".join(f"{name} = EXCLUDED.{name}" for name in METADATA)
+    return (
+        f"INSERT INTO {table} AS ours ({', '.join((*names, *METADATA))}, withdrawn_at) "
+        f"SELECT rows.*, %b::timestamptz, %b::uuid, %b::uuid, %b::timestamptz FROM unnest({arrays}) AS rows "
+        f"ON CONFLICT ({key_column(table)}) DO UPDATE SET {assignments}, "
+        "withdrawn_at = coalesce(ours.withdrawn_at, EXCLUDED.withdrawn_at), _syncd_deleted_at = NULL"
+    )
+
+
+@cache
+def delete_entities(table: Table) -> tuple[str, ...]:
+    """Delete entities, and what is kept of them elsewhere. Parameter of each: their keys."""
+    return (*delete_personal(table), f"DELETE FROM {table} WHERE {key_column(table)} = ANY(%b::text[])")
+
+
+@cache
 def insert_stubs(table: Table) -> str:
     """Make sure that the named parents exist. Parameters: now, then one array a key column."""
     names = table.info["key"]

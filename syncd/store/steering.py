@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from sqlalchemy import Table, func, select, text
@@ -80,12 +80,12 @@ async def remove_installation(database: Database, lease: Lease) -> None:
         await control.execute(text("DELETE FROM syncd.installations WHERE name = :name"), {"name": lease.installation})
 
 
-async def count_rows(database: Database, account: str, tables: Iterable[Table]) -> int:
-    """How many copied rows of an account these tables hold."""
+async def count_rows(database: Database, ids: Mapping[str, str], tables: Iterable[Table]) -> int:
+    """How many copied rows of an account, which is these ids, the tables hold."""
     counted = [
-        select(func.count()).select_from(table).where(table.c["event_id"] == account)
+        select(func.count()).select_from(table).where(*(table.c[name] == value for name, value in ids.items()))
         for table in tables
-        if "event_id" in table.c
+        if all(name in table.c for name in ids)
     ]
     async with database.control() as control:
         return sum([await control.scalar(each) or 0 for each in counted])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import quote_plus
 
 import msgspec
@@ -29,7 +31,7 @@ class Tokens:
     refresh_expires_at: datetime | None
     scopes: tuple[str, ...]
     in_doubt: bool = False  # a refresh was begun, and nobody knows whether the refresh token is spent
-    account: str | None = None  # what a reply says that they open; None: it does not say
+    opens: Mapping[str, str] = field(default_factory=dict)  # what a reply says that they open: event_id, user_id
     generation: int = 0  # renewals since the consent
     consent_ends_at: datetime | None = None  # as far as it can be told; no renewal helps then
     is_from_elsewhere: bool = False  # another database stored them: this one holds a copy
@@ -57,6 +59,7 @@ class TokenResponse(msgspec.Struct):
     refresh_expires_in: float | str | None = None
     scope: str | None = None
     event_id: str | None = None
+    user_id: Any = None  # a participant's; what else may stand here is no reason to lose a pair
 
 
 def read_tokens(response: TokenResponse, previous_refresh_token: str | None, *, now: datetime) -> Tokens:
@@ -64,13 +67,14 @@ def read_tokens(response: TokenResponse, previous_refresh_token: str | None, *, 
     if (response.token_type or "bearer").lower() != "bearer":
         raise ContractBreach("the token endpoint issued a token that is no bearer token", code="token_type")
     refresh_life_s = _seconds(response.refresh_expires_in)
+    named = {"event_id": response.event_id, "user_id": response.user_id}
     return Tokens(
         access_token=response.access_token,
         refresh_token=response.refresh_token or previous_refresh_token,
         access_expires_at=now + timedelta(seconds=_seconds(response.expires_in) or ACCESS_LIFE_S),
         refresh_expires_at=None if refresh_life_s is None else now + timedelta(seconds=refresh_life_s),
         scopes=tuple((response.scope or "").split()),
-        account=response.event_id or None,
+        opens={name: value for name, value in named.items() if value and isinstance(value, str)},
     )
 
 

@@ -18,7 +18,8 @@ def test_a_table_as_sql_as_markdown_and_as_json(syncd: Syncd) -> None:
     document = syncd("schema", "--json").document
     personal = {each["name"] for each in document["relations"] if each["is_personal"]}
     assert personal == {
-        "participant_private", "activity_private", "unmapped_fields", "quarantined_rows", "quarantined_values",
+        "participant_private", "activity_private", "user_profiles", "unmapped_fields", "quarantined_rows",
+        "quarantined_values",
     }  # fmt: skip
     assert len(document["relations"]) > 30
 

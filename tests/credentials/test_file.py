@@ -30,7 +30,7 @@ def read(**changes: Any) -> Any:
 
 def test_a_token_reply_is_read_as_it_came() -> None:
     credentials = read()
-    assert (credentials.event_id, credentials.organization_id) == ("evt_abc123", "org_xyz789")
+    assert (credentials.account, credentials.organization_id) == ("evt_abc123", "org_xyz789")
     tokens = credentials.tokens
     assert (tokens.access_token, tokens.refresh_token) == ("rev_install_CANARY", "rev_refresh_CANARY")
     assert tokens.access_expires_at == NOW + timedelta(hours=1)
@@ -47,7 +47,7 @@ def test_lifetimes_count_from_the_time_that_is_given() -> None:
 
 
 def test_unknown_fields_are_no_matter() -> None:
-    assert read(new_field={"a": 1}).event_id == "evt_abc123"
+    assert read(new_field={"a": 1}).account == "evt_abc123"
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,32 @@ def test_a_participants_token_opens_no_event() -> None:
     with pytest.raises(NeedsAuthorization, match="a participant's token") as error:
         read_credentials(json.dumps({**REPLY, "access_token": "rev_user_x"}).encode(), now=NOW)
     assert "an organizer's consent" in str(error.value.hint)
+
+
+def participant(**changes: Any) -> Any:
+    reply = REPLY | {"access_token": "rev_user_x", "scope": "profile.read", "user_id": "usr_1"} | changes
+    document = json.dumps({name: value for name, value in reply.items() if value is not ...}).encode()
+    return read_credentials(document, now=NOW, account=("event_id", "user_id"), consenter="participant")
+
+
+def test_a_participants_token_opens_one_person_and_event() -> None:
+    assert participant().ids == {"event_id": "evt_abc123", "user_id": "usr_1"}
+    assert participant().account == "evt_abc123/usr_1"
+    assert participant().tokens.opens == {"event_id": "evt_abc123", "user_id": "usr_1"}
+
+
+def test_an_installation_token_opens_no_person() -> None:
+    with pytest.raises(NeedsAuthorization, match="this is an installation token") as error:
+        participant(access_token="rev_install_CANARY")
+    assert "the participant's consent" in str(error.value.hint)
+
+
+@pytest.mark.parametrize("user_id", [..., None, "", 7, "usr/1", "..", "u" * 300, "usr\0"])
+def test_whose_token_it_is_must_be_said(user_id: object) -> None:
+    with pytest.raises(ConfigError, match="user_id"):
+        participant(user_id=user_id)
+
+
+@pytest.mark.parametrize("user_id", [7, None, {"a": 1}])
+def test_an_organizers_reply_may_say_anything_of_users(user_id: object) -> None:
+    assert read(user_id=user_id).tokens.opens == {"event_id": "evt_abc123"}

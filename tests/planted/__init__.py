@@ -4,7 +4,19 @@ says. `python -m tests.planted` runs them all."""
 from __future__ import annotations
 
 from tests.planted.bug import Bug
-from tests.planted.bugs import budgets, by_hand, credentials, killed, looking, processes, rows, transport, values, walks
+from tests.planted.bugs import (
+    budgets,
+    by_hand,
+    credentials,
+    killed,
+    looking,
+    processes,
+    rows,
+    transport,
+    users,
+    values,
+    walks,
+)
 
 BUGS: tuple[Bug, ...] = (
     *transport.BUGS,
@@ -17,4 +29,5 @@ BUGS: tuple[Bug, ...] = (
     *credentials.BUGS,
     *killed.BUGS,
     *budgets.BUGS,
+    *users.BUGS,
 )

@@ -58,7 +58,7 @@ def test_every_table_and_view_of_the_markdown_says_what_it_is() -> None:
 @pytest.mark.parametrize("entry", EVERYTHING, ids=lambda entry: entry.full_name)
 def test_personal_data_is_marked_in_both_forms(entry: Entry) -> None:
     private = {"participant_private", "activity_private"}
-    personal = private | {"unmapped_fields", "quarantined_rows", "quarantined_values"}
+    personal = private | {"user_profiles", "unmapped_fields", "quarantined_rows", "quarantined_values"}
     assert entry.is_personal == (entry.name in personal)
     assert ("-- personal data: not granted to BI\nCREATE TABLE" in script([entry])) == entry.is_personal
     assert ("**⊘ personal data: not granted to BI**" in markdown([entry])) == entry.is_personal

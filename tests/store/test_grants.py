@@ -15,7 +15,7 @@ from syncd import main
 from syncd.store.grants import create_roles, make_login
 
 Query = Callable[[str], list[tuple[Any, ...]]]
-PERSONAL = ("participant_private", "activity_private", "unmapped_fields")
+PERSONAL = ("participant_private", "activity_private", "user_profiles", "unmapped_fields")
 
 
 @pytest.fixture

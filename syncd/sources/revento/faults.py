@@ -21,6 +21,7 @@ from syncd.errors import (
     TooManyInFlight,
     Transient,
 )
+from syncd.model import Dialect
 from syncd.wire.rate_limit import read_retry_after
 from syncd.wire.reply import Reply, read_error_code
 
@@ -116,3 +117,6 @@ def _by_status(reply: Reply, code: str | None) -> _Meaning:
     who, known = reply.host or "Revento", "an unknown error code" if code else "no error code of Revento's"
     hint = None if code else f"is the API at {who}? Compare the installation's API address with the documentation"
     return _Meaning(reaction, f"{who} answered with {known}", hint)
+
+
+DIALECT = Dialect("application/vnd.revento.v1+json", "X-Revento-Request-Id", classify)

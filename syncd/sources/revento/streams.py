@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from sqlalchemy import Table
 
-from syncd.model import Dialect
 from syncd.sources.base import Source, Stream
 from syncd.sources.revento import tables as t
 from syncd.sources.revento.admin import walk_connections
 from syncd.sources.revento.decode_people import decode_participant, decode_role
 from syncd.sources.revento.decode_program import decode_activity, decode_thread, decode_wave
-from syncd.sources.revento.faults import classify
+from syncd.sources.revento.faults import DIALECT
 from syncd.sources.revento.views import VIEWS
 from syncd.sources.revento.walks import (
     EVENT,
@@ -43,9 +42,12 @@ STREAMS = (
 
 SOURCE = Source(
     name="revento",
+    account=("event_id",),
+    consenter="organizer",
     streams=STREAMS,
-    tables=t.METADATA,
-    dialect=Dialect("application/vnd.revento.v1+json", "X-Revento-Request-Id", classify),
+    schema=t.METADATA,
+    tables=tuple(table for table in t.METADATA.sorted_tables if table not in (t.user_applications, t.user_profiles)),
+    dialect=DIALECT,
     views=VIEWS,
     connections=walk_connections,
 )

@@ -123,6 +123,16 @@ THEME = Theme(
             nothing_is_stored,
         ),
         Mistake(
+            "An installation token for revento-user",
+            "syncd installations add revento-user --credentials token.json",
+            "this is an installation token, and a participant's own data are opened by a user token",
+            "give the token reply that the participant's consent brought, or add it as `revento`",
+            4,
+            "The prefix of a token tells its kind, so nothing is asked. The reverse is told likewise.",
+            lambda scene: scene.give(user_id="usr_1"),
+            nothing_is_stored,
+        ),
+        Mistake(
             "A scope that the token lacks",
             ADD,
             "the token lacks the scope that this listing needs (insufficient_scope)",

@@ -177,7 +177,7 @@ THEME = Theme(
             "An event id with a slash",
             ADD,
             "token.json: event_id 'events/evt_1' holds a slash, and is none of Revento's ids",
-            "copy the event's id alone, as the token reply gives it, not its address",
+            "copy the id alone, as the token reply gives it, not an address",
             2,
             "An id with a slash would lead to another address of the API.",
             credentials(f'{{"access_token": "{CANARY}", "event_id": "events/evt_1"}}'),

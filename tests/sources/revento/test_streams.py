@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from syncd.config_groups import ReventoFreshness
+import pytest
+
+from syncd.config_groups import Freshness
 from syncd.sources import SOURCES
-from syncd.sources.revento import SOURCE
+from syncd.sources.base import Source
+from syncd.sources.revento import SOURCE, USER_SOURCE
 from syncd.sources.revento.faults import classify
 from syncd.sources.revento.tables import METADATA
 
 
-def test_the_source_is_registered_under_its_name() -> None:
-    assert {name: source.name for name, source in SOURCES.items()} == {"revento": "revento"}
-    assert SOURCES["revento"] is SOURCE
+def test_the_sources_are_registered_under_their_names() -> None:
+    assert {"revento": SOURCE, "revento-user": USER_SOURCE} == SOURCES
+    assert all(source.name == name for name, source in SOURCES.items())
 
 
 def test_streams_with_their_scopes() -> None:
@@ -26,22 +29,44 @@ def test_streams_with_their_scopes() -> None:
     ]
 
 
+def test_streams_of_a_participants_token() -> None:
+    assert [(stream.name, stream.scope, stream.tables) for stream in USER_SOURCE.streams] == [
+        ("application", "event.attendance", ()),
+        ("profile", "profile.read", ()),
+    ]
+
+
+def test_each_table_is_filled_by_one_source() -> None:
+    assert {*SOURCE.tables, *USER_SOURCE.tables} == set(METADATA.sorted_tables)
+    assert not {*SOURCE.tables} & {*USER_SOURCE.tables}
+
+
+@pytest.mark.parametrize("account", ["evt_1", "évt 1", "evt_1/usr_1"])
+@pytest.mark.parametrize("source", SOURCES.values(), ids=lambda source: source.name)
+def test_an_account_is_its_ids_joined(source: Source, account: str) -> None:
+    if account.count("/") == len(source.account) - 1:
+        assert "/".join(source.ids(account).values()) == account
+        assert tuple(source.ids(account)) == source.account
+
+
 def test_every_entity_is_in_one_listing() -> None:
-    """But for the event, which is no listing, and for markers, which only activities tell of."""
+    """But for single objects, the event's and a person's own, and for markers, which only activities tell of."""
     entities = {table.name for table in METADATA.sorted_tables if "_syncd_hash" in table.columns}
     listed = [table.name for stream in SOURCE.streams for table in stream.tables]
-    assert sorted(listed) == sorted(entities - {"events", "markers"})
+    assert sorted(listed) == sorted(entities - {"events", "markers", "user_applications", "user_profiles"})
 
 
 def test_every_stream_has_a_promise() -> None:
-    assert set(ReventoFreshness.model_fields) == {stream.name for stream in SOURCE.streams}
+    promised = {name.replace("_", "-"): set(type(group).model_fields) for name, group in Freshness()}
+    assert promised == {name: {stream.name for stream in source.streams} for name, source in SOURCES.items()}
 
 
-def test_dialect() -> None:
-    dialect = SOURCE.dialect
+@pytest.mark.parametrize("source", SOURCES.values(), ids=lambda source: source.name)
+def test_dialect(source: Source) -> None:
+    dialect = source.dialect
     assert (dialect.media_type, dialect.request_id_header, dialect.classify) == (
         "application/vnd.revento.v1+json",
         "X-Revento-Request-Id",
         classify,
     )
-    assert SOURCE.tables is METADATA
+    assert source.schema is METADATA

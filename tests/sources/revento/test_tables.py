@@ -25,7 +25,7 @@ from tests.postgres import temporary_database
 TABLES = METADATA.sorted_tables
 ENTITIES = [table for table in TABLES if set(METADATA_COLUMNS) <= set(table.columns.keys())]
 COLUMNS = [column for table in TABLES for column in table.columns]
-PERSONAL = {"participant_private", "activity_private", "unmapped_fields"}
+PERSONAL = {"participant_private", "activity_private", "user_profiles", "unmapped_fields"}
 OWN = {"_syncd_synced_at": text("now()")}
 
 

@@ -1,6 +1,7 @@
 """The tables of schema `revento` (docs/warehouse.md §2); what the comments call "known" may grow without notice."""
 
 from syncd.sources.revento.tables.base import METADATA, events, unmapped_fields
+from syncd.sources.revento.tables.me import user_applications, user_profiles
 from syncd.sources.revento.tables.people import form_fields, participant_private, participants, roles
 from syncd.sources.revento.tables.places import buildings, floors, location_amenities, locations, venues
 from syncd.sources.revento.tables.program import (
@@ -36,5 +37,7 @@ __all__ = [
     "roles",
     "threads",
     "unmapped_fields",
+    "user_applications",
+    "user_profiles",
     "venues",
 ]
