@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, literal_column, not_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -92,11 +92,15 @@ class StoredTokens:
         return update(credentials).where(credentials.c.installation == self.lease.installation)
 
     async def _note_scopes(self, control: AsyncConnection, tokens: Tokens) -> None:
-        if tokens.scopes:
+        """Other scopes are a change of the installation: streams that were skipped for want of one are due at once."""
+        granted = list(tokens.scopes)
+        if granted:
+            ours = installations.c.scopes
             await control.execute(
                 update(installations)
                 .where(installations.c.name == self.lease.installation)
-                .values(scopes=list(tokens.scopes))
+                .where(not_(and_(ours.contains(granted), ours.contained_by(granted))))
+                .values(scopes=granted, updated_at=func.clock_timestamp())
             )
 
 

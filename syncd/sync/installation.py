@@ -23,7 +23,7 @@ from syncd.errors import (
 from syncd.logs import get_logger
 from syncd.model import Installation
 from syncd.sources.base import Stream
-from syncd.store.installations import set_state
+from syncd.store.installations import set_state, stored_installation
 from syncd.store.requests import write_requests
 from syncd.store.runs import StreamResult, end_stream
 from syncd.store.walks import abandon_walk, begin_walk, note_readings, open_walk, restarts_of_run
@@ -48,11 +48,18 @@ async def sync_installation(streams: Iterable[Stream], api: AccountApi, run: Run
         with bound_contextvars(stream=stream.name):
             made_before = run.requests.made
             work = partial(_with_restarts, stream, api, run)
-            result, refusal = await try_stream(stream, run.installation, refusal, work)
+            result, refusal = await try_stream(stream, await _as_granted(stream, run), refusal, work)
             results.append(await _end(replace(result, requests=run.requests.made - made_before), run))
     if isinstance(refusal, TokenRefused | NeedsAuthorization):
         await set_state(run.database, run.installation, "needs_consent", str(refusal))
     return results
+
+
+async def _as_granted(stream: Stream, run: Run) -> Installation:
+    """The installation with the scopes that count: a renewal within this round may have brought the stream's."""
+    if stream.scope in run.installation.scopes:
+        return run.installation
+    return await stored_installation(run.database, run.installation.name) or run.installation
 
 
 async def try_stream(

@@ -388,6 +388,11 @@ async def find_installation(database: Database, name: str) -> Installation:
     return database.model.installation
 
 
+async def stored_installation(database: Database, name: str) -> Installation | None:
+    """The same."""
+    return await find_installation(database, name)
+
+
 async def set_state(database: Database, installation: Installation, state: Any, reason: str | None) -> None:
     """Change its state."""
     await database.control()

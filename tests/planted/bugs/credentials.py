@@ -13,6 +13,7 @@ _OF_REFRESH = "tests/credentials/test_refresh.py"
 _OF_TOKENS = "tests/wire/test_tokens.py"
 _OF_VAULT = "tests/credentials/test_vault.py"
 _OF_RESTORED = "tests/credentials/test_restored.py"
+_OF_SCOPES = "tests/sync/test_scopes.py"
 
 BUGS = (
     Bug(
@@ -137,5 +138,20 @@ BUGS = (
         "a call that was given up counts from then on",
         "syncd/http/budget.py", "        stray_s = STRAY_S\n", "        stray_s = 0.0\n",
         ("tests/http/test_budget.py::test_a_cancelled_call_has_been_spent_all_the_same",), (63,),
+    ),
+    Bug(
+        "a scope that a renewal brings waits for the old promise",
+        _STORED, ".values(scopes=granted, updated_at=func.clock_timestamp())", ".values(scopes=granted)",
+        (f"{_OF_SCOPES}::test_a_renewal_that_brings_the_scope_makes_its_streams_due_at_once",), (53,),
+    ),
+    Bug(
+        "each renewal makes all that failed due",
+        _STORED, "                .where(not_(and_(ours.contains(granted), ours.contained_by(granted))))\n", "",
+        (f"{_OF_SCOPES}::test_a_renewal_that_brings_nothing_new_makes_nothing_due",),
+    ),
+    Bug(
+        "a round knows the scopes that it began with alone",
+        "syncd/sync/installation.py", "if stream.scope in run.installation.scopes:", "if run:",
+        (f"{_OF_SCOPES}::test_a_scope_that_comes_in_the_midst_of_a_round_counts_for_what_is_left_of_it",),
     ),
 )  # fmt: skip
