@@ -128,8 +128,8 @@ def _tell_each(session: Session, names: Sequence[str], act: Callable[[Database, 
 
 
 _GIVEN_UP = {
-    "grant": "its refresh token was revoked, which ends the organizer's consent",
-    "access_token": "its access token was revoked; it has no refresh token, so only the organizer can end the consent",
+    "grant": "its refresh token was revoked, which ends the {}'s consent",
+    "access_token": "its access token was revoked; it has no refresh token, so only the {} can end the consent",
     None: "its grant was left as it is",
 }
 
@@ -137,15 +137,16 @@ _GIVEN_UP = {
 @click.command(cls=Command, example="syncd installations remove revento/evt_1 --yes")
 @click.argument("name", metavar="INSTALLATION")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--keep-grant", is_flag=True, help="Leave the organizer's consent as it is: revoke nothing.")
+@click.option("--keep-grant", is_flag=True, help="Leave the consent as it is: revoke nothing.")
 @pass_session
 def remove(session: Session, name: str, yes: bool, keep_grant: bool) -> int:
     """Forget an installation: its credentials, positions, runs and requests; the rows that it copied stay.
 
-    Its refresh token is revoked first, which ends the organizer's consent. Where that cannot be done the installation
+    Its refresh token is revoked first, which ends the consent. Where that cannot be done the installation
     stays, paused.
     """
     from syncd.main.steering import remove as remove_one
+    from syncd.sources import SOURCES
     from syncd.store.installations import find_installation
 
     async def ask(database: Database) -> Installation:
@@ -166,6 +167,8 @@ def remove(session: Session, name: str, yes: bool, keep_grant: bool) -> int:
         "revoked": removed.revoked,
         "rows_kept": removed.rows_kept,
     }
-    rows = count(removed.rows_kept, "copied row")
-    session.answer(document, f"{installation.name}: removed, {_GIVEN_UP[removed.revoked]}; {rows} stay")
+    rows, consenter = count(removed.rows_kept, "copied row"), SOURCES[installation.source].consenter
+    session.answer(
+        document, f"{installation.name}: removed, {_GIVEN_UP[removed.revoked].format(consenter)}; {rows} stay"
+    )
     return 0

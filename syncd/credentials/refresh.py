@@ -226,4 +226,4 @@ class ClientCredentials:
         raise NeedsAuthorization("the client credentials were refused", hint="compare them with the developer console")
 
 
-CONSENT = "ask the organizer to connect the event again, then `syncd installations add` with the new credentials"
+CONSENT = "ask whoever consented to do so again, then `syncd installations add` with the new credentials"

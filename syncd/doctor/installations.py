@@ -75,7 +75,7 @@ def _warning(one: CredentialReport, sentence: str) -> Finding:
 
 
 def _consent(name: str) -> str:
-    return f"have the organizer consent anew, then `syncd installations add` with the new credentials for {name}"
+    return f"ask whoever consented to do so again, then `syncd installations add` with the new credentials for {name}"
 
 
 def check_freshness(installations: Iterable[InstallationReport]) -> list[Finding]:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from syncd.credentials.generations import GenerationFile
 from syncd.credentials.refresh import GivenToken
-from syncd.errors import ConfigError, NeedsAuthorization
+from syncd.errors import ConfigError, NeedsAuthorization, NotFound
 from syncd.main.app import App
 from syncd.main.database import GENERATIONS, home
 from syncd.model import Installation
@@ -73,10 +73,17 @@ async def add_installation(
 async def discovered(app: App) -> list[Discovered]:
     """Revento's listing of connections beside our installations of that API.
 
-    Raises ConfigError where there are no credentials to ask with, and the ApiError of the listing.
+    Raises ConfigError where there are no credentials to ask with, or none of that integration; and the ApiError of the
+    listing.
     """
     source, api_url = "revento", app.settings.revento.api_url
-    found = await app.connections(source, api_url, PendingRequests()) if api_url else None
+    try:
+        found = await app.connections(source, api_url, PendingRequests()) if api_url else None
+    except NotFound as error:
+        raise ConfigError(
+            f"Revento has no listing for the integration {app.settings.revento.integration_id!r}: {error}",
+            hint="compare revento.integration_id and revento.api_url with the developer console",
+        ) from error
     if found is None:
         raise ConfigError(
             "the listing of connections needs the integration's own credentials",

@@ -156,7 +156,7 @@ def _skipped(stream: Stream) -> StreamResult:
         stream.name,
         "skipped",
         f"scope_missing: {stream.scope} was not granted",
-        hint="if it is wanted, have the event connected again with that scope, and add the new credentials",
+        hint="if it is wanted, have it granted in a new consent, and add the new credentials",
     )
 
 

@@ -207,7 +207,7 @@ def require_drivable(installation: Installation) -> None:
         case "needs_consent":
             raise NeedsAuthorization(
                 f"{name} waits for a new consent",
-                hint="have the event connected again, and `syncd installations add` the new credentials",
+                hint="ask whoever consented to do so again, then `syncd installations add` with the new credentials",
             )
 
 

@@ -78,3 +78,18 @@ async def test_in_a_rotation_either_client_secret_opens_the_listing(open_bench: 
 async def test_without_credentials_of_its_own_it_is_told(bench: Bench) -> None:
     with pytest.raises(ConfigError, match="the integration's own credentials"):
         await main.discovered(bench.app)
+
+
+async def test_an_integration_that_revento_does_not_know_is_a_setting_to_correct(open_bench: OpenBench) -> None:
+    bench = await open_bench({"REVENTO__INTEGRATION_ID": "int_other"}, developer_limits=UNLIMITED)
+    with pytest.raises(ConfigError, match="no listing for the integration 'int_other'") as error:
+        await main.discovered(bench.app)
+    assert "revento.integration_id" in str(error.value.hint)
+
+
+async def test_a_participant_who_signed_in_is_no_event(open_bench: OpenBench) -> None:
+    """The listing tells of events alone, and the people of an event are nothing that differs from it."""
+    bench = await open_bench({"REVENTO__INTEGRATION_ID": "int_sandbox"}, developer_limits=UNLIMITED)
+    await bench.add()
+    await bench.add_user(bench.sandbox.truth()["events"][0]["participants"][0]["id"])
+    assert [(one.account, one.advice) for one in await main.discovered(bench.app)] == [(bench.event_id, None)]

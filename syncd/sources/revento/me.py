@@ -14,7 +14,7 @@ from syncd.sources.base import Source, Stream
 from syncd.sources.columns import join_key, read_row
 from syncd.sources.revento import tables as t
 from syncd.sources.revento.admin import walk_connections
-from syncd.sources.revento.faults import DIALECT, breach
+from syncd.sources.revento.faults import PARTICIPANTS_DIALECT, breach
 from syncd.wire.left_out import LeftOut
 from syncd.wire.position import Position
 from syncd.wire.readers import BadValue, Fields, RowRejected, parse_row
@@ -105,6 +105,6 @@ SOURCE = Source(
     streams=STREAMS,
     schema=t.METADATA,
     tables=(t.user_applications, t.user_profiles),
-    dialect=DIALECT,
+    dialect=PARTICIPANTS_DIALECT,
     connections=walk_connections,
 )

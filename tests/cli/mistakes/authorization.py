@@ -9,7 +9,7 @@ ADD = "syncd installations add revento --credentials token.json"
 SYNC = "syncd sync --stream event"
 LONG_AGO = "2020-01-01T00:00:00Z"
 AGAIN = "have the event connected again, and `syncd installations add` the new credentials"
-ASK = "ask the organizer to connect the event again, then `syncd installations add` with the new credentials"
+ASK = "ask whoever consented to do so again, then `syncd installations add` with the new credentials"
 
 
 def nothing_is_stored(scene: Scene) -> None:
@@ -65,7 +65,7 @@ THEME = Theme(
             "A consent that is still missing",
             SYNC,
             "revento/‹event id› waits for a new consent",
-            AGAIN,
+            ASK,
             4,
             "An earlier round has found the consent dead.",
             parked,
@@ -156,7 +156,7 @@ THEME = Theme(
             "A scope that was declined",
             "syncd sync --stream event --stream participants",
             "revento/‹event id› participants: scope_missing: participants.read was not granted",
-            "if it is wanted, have the event connected again with that scope, and add the new credentials",
+            "if it is wanted, have it granted in a new consent, and add the new credentials",
             0,
             "The organizer has left the scope out. That is a steady state, no failure: the other streams are copied.",
             lambda scene: scene.connect(scopes=["event.read"]),

@@ -62,8 +62,8 @@ BUGS = (
     ),
     Bug(
         "a revoked token is refreshed",
-        _FAULTS, '    "token_revoked": _Meaning(\n        TokenRefused,',
-        '    "token_revoked": _Meaning(\n        TokenExpired,',
+        _FAULTS, '"token_revoked": _Meaning(\n            TokenRefused,',
+        '"token_revoked": _Meaning(\n            TokenExpired,',
         ("tests/sources/revento/test_faults.py::test_known_code",
          "tests/sync/test_failures.py::test_a_dead_token_stops_the_installation"), (50,),
     ),

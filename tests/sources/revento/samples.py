@@ -32,6 +32,33 @@ def event(**changes: Any) -> dict[str, Any]:
     )
 
 
+def application(**changes: Any) -> dict[str, Any]:
+    return _changed(
+        {
+            "id": "app_xyz",
+            "event_id": "evt_abc123",
+            "status": "approved",
+            "submitted_at": "2026-04-29T14:00:00Z",
+            "last_reviewed_at": "2026-05-02T09:14:00Z",
+            "last_review_action": "approved",
+        },
+        changes,
+    )
+
+
+def profile(**changes: Any) -> dict[str, Any]:
+    return _changed(
+        {
+            "user_id": "usr_def456",
+            "display_name": "Sample Name",
+            "email": "sample@example.com",
+            "locale": "pl",
+            "event_id": "evt_abc123",
+        },
+        changes,
+    )
+
+
 def role(**changes: Any) -> dict[str, Any]:
     return _changed({"id": "role_attendee", "name": "Attendee", "description": "..."}, changes)
 

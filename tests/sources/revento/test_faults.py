@@ -19,7 +19,8 @@ from syncd.errors import (
     TooManyInFlight,
     Transient,
 )
-from syncd.sources.revento.faults import classify
+from syncd.model import Dialect
+from syncd.sources.revento.faults import DIALECT, PARTICIPANTS_DIALECT, classify
 from tests.sources.scripted import reply
 
 
@@ -51,9 +52,10 @@ def envelope(code: str) -> dict[str, str]:
         ("service_unavailable", 503, Transient),
     ],
 )
-def test_known_code(code: str, status: int, reaction: type[ApiError]) -> None:
+@pytest.mark.parametrize("dialect", [DIALECT, PARTICIPANTS_DIALECT], ids=["organizers", "participants"])
+def test_known_code(dialect: Dialect, code: str, status: int, reaction: type[ApiError]) -> None:
     failed = reply(envelope(code), status)
-    error = classify(failed)
+    error = dialect.classify(failed)
     assert type(error) is reaction
     assert (error.code, error.status, error.request_id) == (code, status, failed.request_id)
     assert code in str(error)
@@ -117,3 +119,12 @@ def test_errors_that_need_a_person_say_what_to_do() -> None:
     for code in ("invalid_token", "token_revoked", "event_not_authorized", "insufficient_scope"):
         assert classify(reply(envelope(code), 401)).hint
         assert classify(reply(envelope(code), 401)).exit_code == 4
+
+
+@pytest.mark.parametrize("code", ["invalid_token", "token_revoked", "invalid_grant", "insufficient_scope"])
+def test_who_has_to_consent_again_is_who_consented(code: str) -> None:
+    """Participants too may take back what they gave (§2)."""
+    ours, theirs = (each.classify(reply(envelope(code), 401)) for each in (DIALECT, PARTICIPANTS_DIALECT))
+    assert "have the event connected again" in str(ours.hint)
+    assert "have the participant sign in again" in str(theirs.hint)
+    assert "participant" not in f"{ours} {ours.hint}"
