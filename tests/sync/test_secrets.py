@@ -112,7 +112,9 @@ async def troubled(bench: Bench) -> list[str]:
 async def test_no_secret_leaks_from_troubled_rounds(open_bench: OpenBench, log: io.StringIO) -> None:
     bench = await open_bench()
     await bench.add()
+    person = await bench.add_user(bench.sandbox.truth()["events"][0]["participants"][0]["id"])
     texts = await troubled(bench)
+    texts += [str(one.reason) for one in (await bench.sync(person)).streams]
     secrets = all_secrets(bench)
     assert len(secrets) >= 6
     assert "token_refreshed" in log.getvalue()
