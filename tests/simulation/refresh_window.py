@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.simulation.batch import READINGS
-from tests.simulation.linked import link
+from tests.simulation.linked import Engine, link
 from tests.simulation.scenario import Plan, Play, Verdict
 
 # The second listing call finds its access token expired.
@@ -23,11 +23,12 @@ class _Watched(Play):
     """A history that notes when a pair was issued for the first refresh, and when it was stored."""
 
     plan: Plan
+    engine: Engine
     issued: tuple[int, float] | None = None  # turn of the loop, seconds
     stored: tuple[int, float] | None = None
 
     def __post_init__(self) -> None:
-        super().__init__(self.plan, link())
+        super().__init__(self.plan, self.engine)
         self.authorization.refresh = self._issuing(self.authorization.refresh)  # type: ignore[assignment,method-assign]
         self.model.write = self._storing(self.model.write)
 
@@ -62,13 +63,14 @@ class Window:
 
 def measure(reading: str) -> Window:
     """Crash at every turn under this reading."""
-    calm, verdict = _play(reading)
+    engine = link()
+    calm, verdict = _play(engine, reading)
     assert calm.issued is not None
     assert calm.stored is not None
     (issued, issued_s), (stored, stored_s) = calm.issued, calm.stored
     window = Window(verdict.worked, [*range(issued + 1, stored + 1)], stored_s - issued_s)
     for turn in range(1, verdict.worked + 1):
-        history, ended = _play(reading, turn)
+        history, ended = _play(engine, reading, turn)
         if ended.violations:
             window.violations[turn] = ended.violations
         if "consent" in ended.fired:
@@ -77,8 +79,8 @@ def measure(reading: str) -> Window:
     return window
 
 
-def _play(reading: str, *crash_at: int) -> tuple[_Watched, Verdict]:
-    history = _Watched(Plan(READINGS[reading], ONE_REFRESH, crash_at=crash_at))
+def _play(engine: Engine, reading: str, *crash_at: int) -> tuple[_Watched, Verdict]:
+    history = _Watched(Plan(READINGS[reading], ONE_REFRESH, crash_at=crash_at), engine)
     return history, history.run()
 
 
