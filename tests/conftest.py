@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 from tests import postgres
-from tests.harness import Bench, OpenBench, benches
+from tests.harness import Bench, OpenBench, benches, leave_no_home
 
 # The same examples every time: a red build is a change's doing. `pytest --hypothesis-profile=default` draws new ones.
 settings.register_profile("steady", derandomize=True, deadline=None)
@@ -21,6 +21,11 @@ settings.load_profile("steady")
 def pytest_xdist_auto_num_workers() -> int:
     """Three for two cores: a third of its time a test waits, for processes, sockets and leases."""
     return (os.cpu_count() or 1) * 3 // 2 or 1
+
+
+def pytest_unconfigure() -> None:
+    """A worker of xdist ends without its exit handlers."""
+    leave_no_home()
 
 
 @pytest.fixture(scope="session")

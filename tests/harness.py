@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import base64
 import json
+import os
+import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -189,14 +192,23 @@ class Bench:
 
 
 # Beside no database that the tests share: what one machine remembers of its grants.
-HOME = tempfile.TemporaryDirectory(prefix="syncd-tests-")
+HOME = tempfile.mkdtemp(prefix="syncd-tests-")
+
+
+def leave_no_home(maker: int = os.getpid()) -> None:
+    """Remove HOME; a fork leaves it to the process that has made it."""
+    if os.getpid() == maker:
+        shutil.rmtree(HOME, ignore_errors=True)
+
+
+atexit.register(leave_no_home)
 
 
 def environment(url: str, sandbox: Sandbox, **changes: str) -> dict[str, str]:
     """The environment of a `syncd` process that works on this database and this sandbox without limits."""
     return {
         "SYNCD_DATABASE__URL": url,
-        "SYNCD_DATABASE__DATA_DIR": HOME.name,
+        "SYNCD_DATABASE__DATA_DIR": HOME,
         "SYNCD_SECURITY__ENCRYPTION_KEYS": KEYS,
         "SYNCD_REVENTO__API_URL": sandbox.api_url,
         "SYNCD_REVENTO__AUTH_URL": sandbox.auth_url,

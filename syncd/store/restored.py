@@ -40,7 +40,7 @@ async def where_we_are(database: Database) -> str | None:
         async with database.control() as control:
             return str((await control.execute(_WHERE)).scalar_one())
     except DatabaseError as error:
-        log.warning("server_not_identified", reason=str(error))
+        log.info("server_not_identified", reason=str(error))
         return None
 
 
