@@ -156,6 +156,7 @@ def entity(
     scope: Table,
     *columns: Column[Any],
     comment: str,
+    id_comment: str = "The API's id, unique within the event",
     personal: bool = False,
 ) -> Table:
     """A table of entities whose ids are unique within one row of `scope`."""
@@ -165,7 +166,7 @@ def entity(
         metadata,
         generated_key(f"{singular}_key", *key),
         plain_parent(scope),
-        identifier(key[1], "The API's id, unique within the event", nullable=False),
+        identifier(key[1], id_comment, nullable=False),
         *columns,
         *_metadata_columns(),
         comment=comment,

@@ -49,6 +49,8 @@ def _advice(ours: Installation, listed: str | None, scopes: set[str]) -> Iterato
         yield "the suspension is over; it goes on within 15 minutes"
     if listed == "suspended" and ours.state == "active":
         yield "Revento has suspended it, and its next call will find that out"
+    if listed == "suspended" and ours.state == "needs_consent":
+        yield f"Revento has suspended it, and its tokens were refused: when that is over, {again}"
     if scopes and (more := scopes - set(ours.scopes)):
         yield f"its tokens lack {', '.join(sorted(more))}: {again} with it"
     if scopes and (fewer := set(ours.scopes) - scopes):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from syncd.sources import columns as c
 from syncd.sources.revento.tables.base import METADATA, events
 
+_USER_ID = "The person's account, the same across events; participants.user_id"
+
 user_applications = c.entity(
     METADATA,
     "user_applications",
@@ -24,6 +26,7 @@ user_applications = c.entity(
         "null: not withdrawn",
     ),
     comment="Applications of the people who signed in with Revento, by their own tokens (GET /me/application)",
+    id_comment=_USER_ID,
 )
 
 user_profiles = c.entity(
@@ -36,5 +39,6 @@ user_profiles = c.entity(
     c.text("locale", "Language of the account, such as pl (locale)"),
     comment="Accounts of the people who signed in with Revento and granted profile.read (GET /me/profile); "
     "not granted to BI",
+    id_comment=_USER_ID,
     personal=True,
 )
