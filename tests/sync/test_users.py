@@ -12,6 +12,8 @@ from syncd.sources import SOURCES
 from syncd.store.comparison import Difference
 from syncd.store.installations import due_installations
 from syncd.sync.round import RoundResult, Watch
+from syncd.web.service import scheduler_of
+from tests.daemon.test_schedule import certified, until
 from tests.harness import TOKEN, UNLIMITED, Bench, OpenBench
 from tests.sync.test_verify import verify
 
@@ -224,6 +226,20 @@ async def test_while_the_event_is_suspended_its_people_wait(open_bench: OpenBenc
     bench.sandbox.tokens.resume_event(bench.event_id)
     assert (await bench.sync()).exit_code == 0
     assert bench.value("SELECT state FROM syncd.installations") == "active"
+
+
+async def test_the_daemon_keeps_a_person_fresh_as_promised(open_bench: OpenBench) -> None:
+    bench = await open_bench({"FRESHNESS__REVENTO_USER__APPLICATION": "2s"}, user_limits=UNLIMITED)
+    await bench.add_user(person(bench)["id"])
+    async with scheduler_of(bench.app).running():
+        await until(lambda: certified(bench))
+        before = bench.mark()
+        change(bench, application_status="withdrawn")
+        await until(lambda: application(bench)[-1])
+        change(bench, application_status="pending")
+        await until(lambda: not application(bench)[-1])
+    assert {call["endpoint"] for call in bench.calls(since=before)} == {APPLICATION}
+    assert bench.value("SELECT promised_seconds FROM syncd.stream_status WHERE stream = 'profile'") == 6 * 3600
 
 
 async def test_it_is_paced_by_the_limits_of_user_tokens(open_bench: OpenBench) -> None:
