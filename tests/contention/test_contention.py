@@ -10,6 +10,7 @@ from tests.harness import OpenBench
 TRIAL = Trial(59, speed=10, latency_s=5, kills=((5, 0),))
 
 
+@pytest.mark.slow
 @pytest.mark.fault(63)
 @pytest.mark.case("RV-20")
 async def test_no_call_of_eight_processes_is_one_too_many(open_bench: OpenBench) -> None:

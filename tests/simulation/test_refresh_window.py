@@ -18,6 +18,7 @@ def test_a_crash_costs_the_grant_inside_the_window_alone() -> None:
     assert not window.violations
 
 
+@pytest.mark.slow
 @pytest.mark.fault(45)
 def test_where_the_server_replays_a_pair_for_a_while_not_even_there() -> None:
     window = measure("grace")
