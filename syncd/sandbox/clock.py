@@ -1,4 +1,4 @@
-"""The sandbox's own clock: real time, or faster, plus an offset that a test may advance."""
+"""The sandbox's own clock: real time plus an offset that a test may advance."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ def iso(moment: datetime) -> str:
 
 
 class Clock:
-    """Epoch seconds that never step back by themselves: the wall clock at creation, then monotonic time, `speed` times
-    as fast."""
+    """Epoch seconds that never step back by themselves: the wall clock at creation, then monotonic time."""
 
-    def __init__(self, speed: float = 1.0) -> None:
-        self.speed = speed
-        self._origin = time.time() - time.monotonic() * speed
+    def __init__(self) -> None:
+        self._origin = time.time() - time.monotonic()
         self.offset_s = 0.0
 
     def now(self) -> float:
         """Epoch seconds, offset included."""
-        return self._origin + time.monotonic() * self.speed + self.offset_s
+        return self._origin + time.monotonic() + self.offset_s
 
     def stamp(self) -> str:
         """`now()` as the API writes timestamps."""

@@ -43,9 +43,9 @@ class Sandbox:
     `world`, `tokens`, `faults`, `schedule` and `clock` may be used directly: all live in the event loop's thread.
     """
 
-    def __init__(self, settings: SandboxSettings | None = None, clock: Clock | None = None) -> None:
+    def __init__(self, settings: SandboxSettings | None = None) -> None:
         self.settings = settings or SandboxSettings()
-        self.clock = clock or Clock()
+        self.clock = Clock()
         self.world = World(self.settings, self.clock.stamp, lambda: self.settings.reading("G20") == "kept")
         self.tokens = Tokens(self.clock)
         control, endpoints = Control(self), (*ENDPOINTS, *oauth.METHODS)
