@@ -13,21 +13,21 @@ from urllib.parse import parse_qsl, urlsplit
 import click
 
 from syncd.cli.command import Command, Group
-from syncd.cli.installations import Options, base_url_of, require_zone, store
+from syncd.cli.installations import Options, addresses, name_of, require_zone, store
 from syncd.cli.options import Period
 from syncd.cli.session import Session, pass_session
 from syncd.cli.signals import run
 from syncd.cli.text import Listing
 from syncd.errors import ConfigError, NeedsAuthorization
 
-# docs/interface.md §3: the answer is no.
-NO = 6
-
 if TYPE_CHECKING:
     from syncd.config import Settings
     from syncd.credentials.connect import Consent
     from syncd.sync.discovery import Discovered
     from syncd.wire.tokens import ClientIdentity
+
+# docs/interface.md §3: the answer is no.
+NO = 6
 
 
 @click.group(cls=Group, example="syncd connect revento evt_1")
@@ -67,8 +67,8 @@ def revento(
     asked = Options("revento", **options)
     if asked.timezone is not None:
         require_zone(asked.timezone)
-    auth_url = base_url_of("auth_url", asked.auth_url, settings.revento.auth_url)
-    base_url_of("api_url", asked.api_url, settings.revento.api_url)
+    name_of(asked, event_id)
+    _, auth_url = addresses(asked, settings)
     identity, redirect_uri = _registered(settings)
     every = tuple(dict.fromkeys(stream.scope for stream in SOURCES["revento"].streams))
     consent = Consent.begin(identity.client_id, redirect_uri, event_id, scopes or every)
@@ -78,6 +78,8 @@ def revento(
             "revento.redirect_uri leads to another machine, and nobody is there to paste the address it ends at",
             hint="register a redirect URI on this machine, such as http://127.0.0.1:8440/callback",
         )
+
+    main.prepare_database(settings)  # before anybody consents: a code is good for one attempt
 
     def send() -> None:
         address = consent.address(auth_url)
@@ -97,7 +99,8 @@ def revento(
     skipped = [stream.name for stream in SOURCES["revento"].streams if stream.scope in declined]
     if skipped:
         session.note(f"{', '.join(declined)} was declined, so these are skipped: {', '.join(skipped)}")
-    store(session, settings, asked, credentials, check=True)
+    # Stored before anything else is done with them (contracts/revento.md §3): a call that fails would lose the consent.
+    store(session, settings, asked, credentials, check=False)
 
 
 def _registered(settings: Settings) -> tuple[ClientIdentity, str]:

@@ -171,9 +171,11 @@ def store(session: Session, settings: Settings, asked: Options, credentials: Cre
 
     async def adding() -> Installation:
         async with main.open_app(settings, url, "installations add") as app:
-            stored = await stored_installation(app.database, _name(asked, credentials))
+            stored = await stored_installation(app.database, name_of(asked, credentials.account))
             installation = described(asked, credentials, settings, stored)
-            return await main.add_installation(app, installation, credentials.tokens, check=check)
+            return await main.add_installation(
+                app, installation, credentials.tokens, check=check, granted_at=credentials.obtained_at
+            )
 
     added = run(adding())
     session.answer({"installation": added}, added.name)
@@ -206,28 +208,40 @@ def described(
     cannot be."""
     from syncd.model import Installation
 
-    if asked.api_url and not asked.auth_url:
-        raise ConfigError(
-            "--api-url needs --auth-url: a secret must not go to another environment's host",
-            hint="give --auth-url too: the authorization server of that API",
-        )
+    name = name_of(asked, credentials.account)
+    api_url, auth_url = addresses(asked, settings, stored)
     return Installation(
-        name=_name(asked, credentials),
+        name=name,
         source=asked.source,
         account=credentials.account,
         organization=credentials.organization_id,
         timezone=asked.timezone or (stored.timezone if stored else "UTC"),
         environment=asked.environment or (stored.environment if stored else "production"),
-        api_url=base_url_of("api_url", asked.api_url, stored.api_url if stored else settings.revento.api_url),
-        auth_url=base_url_of("auth_url", asked.auth_url, stored.auth_url if stored else settings.revento.auth_url),
+        api_url=api_url,
+        auth_url=auth_url,
         scopes=credentials.tokens.scopes,
         state="active",
         grant_id=uuid4(),
     )
 
 
-def _name(asked: Options, credentials: Credentials) -> str:
-    name = asked.name if asked.name is not None else f"{asked.source}/{credentials.account}"
+def addresses(asked: Options, settings: Settings, stored: Installation | None = None) -> tuple[str, str]:
+    """The API's and the authorization server's: given, stored or configured. Raises ConfigError."""
+    if asked.api_url and not asked.auth_url:
+        raise ConfigError(
+            "--api-url needs --auth-url: a secret must not go to another environment's host",
+            hint="give --auth-url too: the authorization server of that API",
+        )
+    known = stored or settings.revento
+    return (
+        _base_url("api_url", asked.api_url, known.api_url),
+        _base_url("auth_url", asked.auth_url, known.auth_url),
+    )
+
+
+def name_of(asked: Options, account: str) -> str:
+    """The name that was asked for, or the account's own. Raises ConfigError."""
+    name = asked.name if asked.name is not None else f"{asked.source}/{account}"
     if not name.strip() or not name.isprintable() or name != name.strip() or len(name) > LONGEST_NAME:
         shown = name if len(name) <= LONGEST_NAME else f"{name[:20]}…"
         raise ConfigError(
@@ -237,8 +251,7 @@ def _name(asked: Options, credentials: Credentials) -> str:
     return name
 
 
-def base_url_of(key: str, given: str | None, configured: str | None) -> str:
-    """The address that was given, or the configured one. Raises ConfigError."""
+def _base_url(key: str, given: str | None, configured: str | None) -> str:
     from syncd.config_types import base_url
 
     if given is None and configured is None:

@@ -7,7 +7,7 @@ import click
 from syncd.cli.command import Command, Group
 from syncd.cli.connection import read
 from syncd.cli.session import Session, pass_session
-from syncd.cli.text import facts
+from syncd.cli.text import count, facts
 
 # docs/interface.md §3: the answer is no.
 NO = 6
@@ -53,7 +53,7 @@ def rotate(session: Session, verify: bool) -> int:
         facts(
             [
                 ("first key", ring.first),
-                *([] if verify else [("encrypted anew", f"{resealed} installation{'' if resealed == 1 else 's'}")]),
+                *([] if verify else [("encrypted anew", count(resealed, "installation"))]),
                 *((f"secrets under {key_id}", number) for key_id, number in sorted(found.items())),
             ]
         ),

@@ -49,6 +49,7 @@ class Credentials:
     ids: Mapping[str, str]
     organization_id: str | None
     tokens: Tokens
+    obtained_at: datetime | None = None  # None: it is not said, so just now
 
     @property
     def account(self) -> str:
@@ -80,7 +81,8 @@ def read_credentials(
     try:
         file = msgspec.json.decode(document, type=_File)
         _require_text(file, name)
-        tokens = read_tokens(file, None, now=_zoned(file.obtained_at) or now)
+        obtained_at = _zoned(file.obtained_at)
+        tokens = read_tokens(file, None, now=obtained_at or now)
     except msgspec.ValidationError as error:  # names fields and types, never a value
         raise ConfigError(f"{name}: {error}", hint=_FORM) from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -89,7 +91,7 @@ def read_credentials(
         raise ConfigError(f"{name}: {error}", hint=_FORM) from error
     _require_kind(tokens, consenter)
     ids = {each: _require_id(getattr(file, each), each, name) for each in account}
-    return Credentials(ids, file.organization_id, tokens)
+    return Credentials(ids, file.organization_id, tokens, obtained_at)
 
 
 def _require_kind(tokens: Tokens, consenter: Consenter) -> None:

@@ -47,12 +47,11 @@ def chosen_streams(installation: Installation, names: Sequence[str]) -> tuple[St
 async def add_installation(
     app: App, installation: Installation, tokens: Tokens, *, check: bool, granted_at: datetime | None = None
 ) -> Installation:
-    """Add the installation, or replace its settings and credentials, once one call has shown that they work.
+    """Add the installation, or replace its settings and credentials; with `check`, once a call has shown they work.
 
-    `granted_at`: when the consent was given, as far as it is known; None: now.
-
-    An access token that has run out already is not checked: renewing it would spend the refresh token before it is
-    stored. Raises NeedsAuthorization where no stream's scope was granted, and the ApiError of the call.
+    `granted_at`: when the consent was given, as far as it is known; None: now. An access token that has run out already
+    is not checked: renewing it would spend the refresh token before it is stored. Raises NeedsAuthorization where no
+    stream's scope was granted, and the ApiError of the call.
     """
     source = SOURCES[installation.source]
     if not any(stream.scope in installation.scopes for stream in source.streams):

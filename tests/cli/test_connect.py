@@ -86,6 +86,37 @@ def test_a_scope_that_was_declined_is_told_with_what_it_costs(ready: Syncd, remo
     assert sorted(listed["scopes"]) == ["event.read", "participants.read"]
 
 
+def test_an_api_that_is_away_does_not_lose_the_consent(ready: Syncd, remote: Remote, query: Query) -> None:
+    """It cannot be had again without the organizer, so it is stored before anything is asked with it."""
+    remote.control("POST", "/faults", {"endpoint": "/events/{event_id}", "status": 503, "times": None})
+    process, address = begin(ready, remote)
+    browse(address)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, f"revento/{remote.event_id}\n"), err
+    assert query("SELECT count(*) FROM syncd.credentials") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--api-url", "https://api.example.com"], "--api-url needs --auth-url"),
+        (["--name", " "], "cannot be a name"),
+        (["--timezone", "Europe/Warsow"], "is not a time zone"),
+    ],
+)
+def test_what_cannot_be_stored_is_told_before_anybody_consents(
+    ready: Syncd, remote: Remote, options: list[str], says: str
+) -> None:
+    ended = ready("connect", "revento", remote.event_id, "--no-browser", *options)
+    assert (ended.exit_code, says in ended.err, "open this address" in ended.err) == (2, True, False)
+
+
+def test_a_database_that_is_away_is_told_before_anybody_consents(ready: Syncd, remote: Remote) -> None:
+    ready.variables["SYNCD_DATABASE__URL"] = "postgresql://me@127.0.0.1:1/x"
+    ended = ready("connect", "revento", remote.event_id, "--no-browser")
+    assert (ended.exit_code, "open this address" in ended.err) == (1, False)
+
+
 def test_ctrl_c_gives_up(ready: Syncd, remote: Remote) -> None:
     process, _ = begin(ready, remote)
     process.send_signal(signal.SIGINT)
