@@ -35,7 +35,7 @@ from syncd.store.installations import (
     promise,
 )
 from syncd.store.leases import Claim, kept
-from syncd.store.requests import PendingRequests, note_cut_off, pause_left_s, spent_ages_s, store_requests
+from syncd.store.requests import PendingRequests, pause_left_s, spent_ages_s, store_requests
 from syncd.store.restored import where_we_are
 from syncd.store.tokens import StoredTokens, put_off
 from syncd.sync.idling import idling
@@ -155,8 +155,6 @@ class App:
         """The installation's API for one run; a token refresh under way is waited for at the end."""
         limits = self._limits(SOURCES[run.installation.source])
         name, now = run.installation.name, self.clock.now()
-        if claimed.after_crash:
-            await note_cut_off(self.database, name, now)
         spent = await spent_ages_s(self.database, name, now, in_flight=limits.in_flight)
         budget = TokenBudget(limits, self.clock, spent, partial(idling, run))
         budget.pause(await pause_left_s(self.database, name, now))

@@ -29,7 +29,9 @@ _CLAIM = text("""
     VALUES (:installation, :owner, 1, clock_timestamp() + make_interval(secs => :lease_s))
     ON CONFLICT (installation) DO UPDATE
     SET owner = EXCLUDED.owner, epoch = lease.epoch + 1, until = clock_timestamp() + make_interval(secs => :lease_s),
-        waits_for = NULL, waits_until = NULL
+        waits_for = NULL, waits_until = NULL, cut_off_at = CASE WHEN lease.owner IS NULL THEN lease.cut_off_at ELSE
+            ARRAY(SELECT moment FROM unnest(lease.cut_off_at) AS moment
+                  WHERE moment > clock_timestamp() - interval '2 hours') || clock_timestamp() END
     WHERE lease.until IS NULL OR lease.until < clock_timestamp()
     RETURNING epoch
 """)

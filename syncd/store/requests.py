@@ -78,30 +78,17 @@ async def spent_ages_s(database: Database, installation: str, now: datetime, *, 
         rows = await control.execute(
             _ANSWERED, {"installation": installation, "now": now, "in_flight": in_flight, "stray_s": STRAY_S}
         )
-        ages = [(now - ended_at).total_seconds() for (ended_at,) in rows]
-    return [max(age_s, -STRAY_S) for age_s in ages]
+        return [max(float(age_s), -STRAY_S) for (age_s,) in rows]
 
 
 _ANSWERED = text("""
-    SELECT coalesce(ended_at, sent_at + duration_ms * interval '1 ms' + make_interval(secs => :stray_s))
+    SELECT extract(epoch FROM CAST(:now AS timestamptz)
+        - coalesce(ended_at, sent_at + duration_ms * interval '1 ms' + make_interval(secs => :stray_s)))
     FROM syncd.requests
     WHERE installation = :installation AND sent_at > CAST(:now AS timestamptz) - interval '2 hours'
     UNION ALL
-    SELECT moment FROM syncd.leases, unnest(cut_off_at) AS moment, generate_series(1, CAST(:in_flight AS integer))
-    WHERE installation = :installation
-""")
-
-
-async def note_cut_off(database: Database, installation: str, now: datetime) -> None:
-    """Remember for the hour to come that a driver was found cut off."""
-    async with database.control() as control:
-        await control.execute(_CUT_OFF, {"installation": installation, "now": now})
-
-
-_CUT_OFF = text("""
-    UPDATE syncd.leases SET cut_off_at = array_append(ARRAY(
-        SELECT earlier FROM unnest(cut_off_at) AS earlier
-        WHERE earlier > CAST(:now AS timestamptz) - interval '2 hours'), CAST(:now AS timestamptz))
+    SELECT extract(epoch FROM clock_timestamp() - moment)
+    FROM syncd.leases, unnest(cut_off_at) AS moment, generate_series(1, CAST(:in_flight AS integer))
     WHERE installation = :installation
 """)
 

@@ -227,6 +227,8 @@ async def take_lease(order: Order, database: Database, watch: Watch) -> Claim:
                 raise _held(name, other)
             watch.waiting(order.installation, other)
         await asyncio.sleep(ASK_AGAIN_S)
+    if claimed.after_crash:
+        log.warning("driver_was_cut_off", installation=name)
     return claimed
 
 

@@ -119,7 +119,8 @@ BUGS = (
     ),
     Bug(
         "a call from the future has yet to be made",
-        _REQUESTS, "[max(age_s, -STRAY_S) for age_s in ages]", "[age_s for age_s in ages if age_s >= 0]",
+        _REQUESTS, "[max(float(age_s), -STRAY_S) for (age_s,) in rows]",
+        "[float(age_s) for (age_s,) in rows if age_s >= 0]",
         (f"{_OF_REQUESTS}::test_a_call_from_the_future_is_a_call_of_now",), (65,),
     ),
     Bug(

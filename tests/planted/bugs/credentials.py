@@ -131,7 +131,8 @@ BUGS = (
     ),
     Bug(
         "the calls of a killed driver count for its rescuer alone",
-        "syncd/store/requests.py", "        await control.execute(_CUT_OFF, ", "        _ = (_CUT_OFF, ",
+        "syncd/store/leases.py", "CASE WHEN lease.owner IS NULL THEN lease.cut_off_at ELSE",
+        "CASE WHEN lease.owner IS NULL THEN '{}' ELSE",
         ("tests/store/test_requests.py::test_calls_that_nobody_wrote_down_count_for_every_later_driver",), (63,),
     ),
     Bug(
