@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -39,16 +40,11 @@ class HttpTokenEndpoint:
         Raises TokenRefused when the grant is dead, ConfigError when it is our own settings that do not work,
         Transient when no usable answer came: then nobody knows whether the old token is spent.
         """
-        auth_url, identity = self._settings("the access token has to be renewed")
-        form = {"grant_type": "refresh_token", "refresh_token": refresh_token, "client_id": identity.client_id}
-
-        def ask(client_secret: str) -> httpx.Request:
-            return self.client.build_request(
-                "POST", f"{auth_url}/oauth/token", data=form | {"client_secret": client_secret}
-            )
-
-        reply = await self._send(ask, identity)
-        return read_tokens(_decode(reply.body, host_of(ask(""))), refresh_token, now=self.clock.now())
+        form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        reply = await self._trade("the access token has to be renewed", form)
+        return read_tokens(
+            _decode(reply.body, urlsplit(self.auth_url or "").netloc), refresh_token, now=self.clock.now()
+        )
 
     async def redeem(self, code: str, verifier: str, redirect_uri: str) -> bytes:
         """Trade the code of a consent for its token reply, as it came: secret. A code is good for one attempt.
@@ -56,22 +52,14 @@ class HttpTokenEndpoint:
         Raises NeedsAuthorization when the code is refused, ConfigError when it is our own settings that do not work,
         Transient when no answer came: then the organizer has to consent once more.
         """
-        auth_url, identity = self._settings("the consent has to be redeemed")
         form = {
             "grant_type": "authorization_code",
             "code": code,
             "code_verifier": verifier,
             "redirect_uri": redirect_uri,
-            "client_id": identity.client_id,
         }
-
-        def ask(client_secret: str) -> httpx.Request:
-            return self.client.build_request(
-                "POST", f"{auth_url}/oauth/token", data=form | {"client_secret": client_secret}
-            )
-
         try:
-            return (await self._send(ask, identity)).body
+            return (await self._trade("the consent has to be redeemed", form)).body
         except TokenRefused as error:
             raise NeedsAuthorization(
                 f"the authorization server does not take the code ({error.code})",
@@ -91,6 +79,16 @@ class HttpTokenEndpoint:
             return self.client.build_request("POST", f"{auth_url}/oauth/revoke", data={"token": token}, headers=headers)
 
         await self._send(ask, identity)
+
+    async def _trade(self, what: str, form: Mapping[str, str]) -> Exchange:
+        """The token endpoint's reply to this form, with our credentials in it; `what` has to be done, for messages."""
+        auth_url, identity = self._settings(what)
+
+        def ask(client_secret: str) -> httpx.Request:
+            filled = {**form, "client_id": identity.client_id, "client_secret": client_secret}
+            return self.client.build_request("POST", f"{auth_url}/oauth/token", data=filled)
+
+        return await self._send(ask, identity)
 
     def _settings(self, what: str, otherwise: str = "") -> tuple[str, ClientIdentity]:
         if not (self.auth_url and self.identity):
