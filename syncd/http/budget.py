@@ -119,7 +119,7 @@ class TokenBudget:
         waits = (
             Wait("server", max(0.0, self._paused_until - now)),
             self._room(Wait("hour"), ours, self._limits.per_hour, hour_s, now),
-            self._room(Wait("hour"), sorted([*ours, *self._others.noticed]), self._limit_of_all(), hour_s, now),
+            self._room(Wait("hour"), self._spent_by_all(), self._limit_of_all(), hour_s, now),
             self._room(Wait("minute"), ours, self._limits.per_minute, MINUTE_S + ROUNDING_S, now),
         )
         told = [wait for wait in waits if wait is not None]
@@ -131,6 +131,10 @@ class TokenBudget:
             return 0
         kept_free = max(self._limits.reserved - len(self._others.noticed), 0)
         return max(self._others.limit - kept_free, 1)
+
+    def _spent_by_all(self) -> Sequence[float]:
+        """Our calls and the others'; copied only where there are others: this is asked before every call."""
+        return sorted([*self._replies, *self._others.noticed]) if self._others.noticed else self._replies
 
     def _room(self, wait: Wait, spent: Sequence[float], limit: int, window_s: float, now: float) -> Wait | None:
         if not limit:

@@ -137,12 +137,11 @@ _INSTALLATIONS = text(f"""
            created_at, one.updated_at, access_expires_at, refresh_expires_at, {CONSENT_ENDS_AT} AS consent_ends_at,
            access_fingerprint AS token_fingerprint,
            CASE WHEN lease.until >= clock_timestamp() THEN lease.owner END AS driver,
-           wait.waits_for, wait.waits_until
+           CASE WHEN least(lease.until, waits_until) >= clock_timestamp() THEN waits_for END AS waits_for,
+           CASE WHEN least(lease.until, waits_until) >= clock_timestamp() THEN waits_until END AS waits_until
     FROM syncd.installations AS one
     LEFT JOIN syncd.credentials AS pair ON pair.installation = one.name
     LEFT JOIN syncd.leases AS lease ON lease.installation = one.name
-    LEFT JOIN syncd.leases AS wait ON wait.installation = one.name
-        AND wait.until >= clock_timestamp() AND wait.waits_until > clock_timestamp()
     WHERE cardinality(CAST(:names AS text[])) = 0 OR name = ANY (:names) ORDER BY name
 """)  # noqa: S608 - our own words
 # One truth for age and lateness: the view that BI reads.
