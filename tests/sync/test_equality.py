@@ -79,8 +79,9 @@ def changes(connection: psycopg.Connection) -> list[str]:
     """One statement for each column that the loader can write, and two for each table."""
     columns = connection.execute(
         """SELECT table_name, column_name, data_type FROM information_schema.columns
-           WHERE table_schema = 'revento' AND is_generated = 'NEVER' AND is_identity = 'NO'
-           ORDER BY 1, ordinal_position"""
+           WHERE table_schema = 'revento' AND is_generated = 'NEVER' AND is_identity = 'NO' AND table_name <> ALL(%s)
+           ORDER BY 1, ordinal_position""",
+        [list(truth.ELSEWHERE)],
     ).fetchall()
     statements = []
     for table, column, kind in columns:
