@@ -16,6 +16,7 @@ import httpx
 from syncd.clock import Clock
 from syncd.errors import ApiError, ContractBreach, NotFound, RateLimited, Transient
 from syncd.http.client import Client, Incoming, opened
+from syncd.http.outage import Outage
 from syncd.logs import get_logger
 from syncd.model import AccessTokens, Budget, Dialect, RequestLog, RequestRecord
 from syncd.wire.freshness import read_date, why_stale
@@ -43,6 +44,7 @@ class HttpApi:
     records: RequestLog
     clock: Clock
     random: Random
+    outage: Outage = field(default_factory=Outage)  # one for all the clients of that API
     scheme: str = "Bearer"
     _newest_date: datetime | None = field(default=None, init=False)
     _warned_of_echo: bool = field(default=False, init=False)
@@ -70,7 +72,7 @@ class HttpApi:
                     self.budget.pause(pause_after(error, self.random))
                 elif error.retry_after_s:  # a 503 may be a throttle that goes by another name
                     self.budget.pause(error.retry_after_s)
-                match decide(error, attempt=attempt, refreshed=refreshed, random=self.random):
+                match decide(error, attempt=attempt, refreshed=refreshed, outage=self.outage.is_on, random=self.random):
                     case GiveUp():
                         raise
                     case Refresh():
@@ -118,9 +120,11 @@ class HttpApi:
         except ApiError as error:
             error.request_id, error.token_fingerprint = str(record.request_id), record.token_fingerprint
             record = replace(record, error_code=error.code or f"http_{error.status}", retry_after_s=error.retry_after_s)
+            self.outage.note(error)
             raise
         finally:
             self._note(replace(record, duration_ms=round((self.clock.monotonic() - started) * 1000)))
+        self.outage.note(None)
         return reply
 
     def _url(self, endpoint: str, path: Mapping[str, str]) -> str:

@@ -54,7 +54,8 @@ class _Transport(AiohttpTransport):
         super().__init__(
             proxy=_proxy(proxy) if proxy else None,
             trust_env=False,
-            limits=httpx.Limits(max_connections=None, keepalive_expiry=KEEP_ALIVE_S),
+            # how many calls are under way is for the budgets to say; None would be aiohttp's own limit of 100
+            limits=httpx.Limits(max_connections=0, keepalive_expiry=KEEP_ALIVE_S),
         )
         self._bounds = bounds
 

@@ -20,6 +20,7 @@ from syncd.errors import ContractBreach, LeaseHeld, NeedsAuthorization, Paused, 
 from syncd.http.api import HttpApi
 from syncd.http.budget import TokenBudget
 from syncd.http.client import Client, open_client
+from syncd.http.outage import Outage
 from syncd.http.token_endpoint import HttpTokenEndpoint
 from syncd.logs import get_logger
 from syncd.main.consent import client_identity
@@ -60,6 +61,7 @@ class App:
     clock: Clock
     owner: str  # what a lease says of us
     watch: Watch = field(default_factory=Watch)  # who is told of scheduled rounds
+    outages: dict[str, Outage] = field(default_factory=dict)  # by the API's address
 
     async def sync(self, orders: Iterable[Order], watch: Watch) -> Sequence[RoundResult | BaseException]:
         """Run rounds side by side; one that cannot run leaves its error in its place."""
@@ -116,6 +118,7 @@ class App:
                 records=records,
                 clock=self.clock,
                 random=SystemRandom(),
+                outage=self._outage(api_url),
                 scheme="Basic",
             )
             try:
@@ -187,7 +190,11 @@ class App:
             records=records,
             clock=self.clock,
             random=SystemRandom(),
+            outage=self._outage(installation.api_url),
         )
+
+    def _outage(self, api_url: str) -> Outage:
+        return self.outages.setdefault(api_url, Outage())
 
     async def run_due(self, name: str, giving_way: GivingWay = nullcontext) -> None:
         """Run a round of the installation's due streams; while somebody else drives it, leave it to them."""

@@ -34,8 +34,9 @@ class GiveUp:
 Decision = RetryAfter | Refresh | GiveUp
 
 
-def decide(error: ApiError, *, attempt: int, refreshed: bool, random: Random) -> Decision:
-    """Decide on the `attempt`-th failure (from 1) of one call; `refreshed`: it has already renewed its token."""
+def decide(error: ApiError, *, attempt: int, refreshed: bool, random: Random, outage: bool = False) -> Decision:
+    """Decide on the `attempt`-th failure (from 1) of one call; `refreshed`: it has already renewed its token; `outage`:
+    the API answers nobody, so nothing is repeated."""
     match error:
         case TokenExpired():
             return GiveUp() if refreshed else Refresh()
@@ -45,6 +46,8 @@ def decide(error: ApiError, *, attempt: int, refreshed: bool, random: Random) ->
             return RetryAfter(0.0)  # the token's pause holds this call back like every other
         case TooManyInFlight():
             return RetryAfter(_jitter(attempt, random))
+        case Transient() if outage:
+            return GiveUp()
         case Transient():
             return RetryAfter(max(error.retry_after_s or 0.0, _jitter(attempt, random)))
         case _:

@@ -10,15 +10,18 @@ import ssl
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from random import Random
 
+import certifi
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from syncd.errors import ContractBreach, Transient
+from syncd.errors import ConfigError, ContractBreach, Transient
 from syncd.http.bounds import Bounds
 from syncd.http.client import Client, Exchange, exchange, open_client
 from syncd.sandbox import Sandbox, SandboxSettings
@@ -307,8 +310,9 @@ async def test_no_cookie_is_kept(client: Client, server: RawServer) -> None:
 
 
 @pytest.mark.fault(18)
-async def test_a_storm_of_cancelled_calls_leaks_no_socket(client: Client) -> None:
-    """Two hundred calls, each cancelled at some moment of its life; afterwards the client works as before."""
+@pytest.mark.parametrize("times", [20, pytest.param(1000, marks=pytest.mark.slow)])
+async def test_a_storm_of_cancelled_calls_leaks_no_socket(client: Client, times: int) -> None:
+    """Ten calls at a time, each cancelled at some moment of its life; afterwards the client works as before."""
     settings = SandboxSettings(events=1, participants=50, activities=1, limits=UNLIMITED, latency_s=0.01)
     async with Sandbox(settings) as sandbox:
         token = sandbox.connect(sandbox.event_ids[0])["access_token"]
@@ -327,12 +331,26 @@ async def test_a_storm_of_cancelled_calls_leaks_no_socket(client: Client) -> Non
 
         assert await call() == 200
         before = sockets()
-        for _ in range(20):
+        for _ in range(times):
             await asyncio.gather(*(cancelled() for _ in range(10)))
         assert await asyncio.gather(*(call() for _ in range(5))) == [200] * 5
         await asyncio.sleep(0.1)
         # five kept connections at most, both of whose ends are ours here
         assert sockets() <= before + 2 * 10
+
+
+@pytest.mark.fault(18)
+async def test_no_call_waits_for_a_connection(client: Client) -> None:
+    """More calls than any library's pool holds, all under way at once."""
+    settings = SandboxSettings(events=1, participants=1, activities=1, limits=UNLIMITED, latency_s=1.0)
+    async with Sandbox(settings) as sandbox:
+        token = sandbox.connect(sandbox.event_ids[0])["access_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        url = f"{sandbox.api_url}/events/{sandbox.event_ids[0]}"
+        requests = [client.build_request("GET", url, headers=headers) for _ in range(120)]
+        replies = await asyncio.gather(*(exchange(client, request) for request in requests))
+        assert {reply.status for reply in replies} == {200}
+        assert max(call["in_flight"] for call in sandbox.log()) == len(requests)
 
 
 def sockets() -> int:
@@ -365,6 +383,14 @@ async def test_no_proxy_of_the_environment_is_used(server: RawServer, monkeypatc
         assert (await get(client, server.url)).body == BODY
 
 
+@pytest.mark.fault(16)
+async def test_a_proxy_that_asks_who_we_are_is_a_mistake_in_the_settings(server: RawServer) -> None:
+    server.reply(b"", status="407 Proxy Authentication Required")
+    async with open_client(proxy=server.url) as client:
+        with pytest.raises(ConfigError, match="HTTP 407"):
+            await get(client, "http://api.revento.example/x")
+
+
 async def test_the_proxy_of_the_settings_is_used(server: RawServer) -> None:
     server.reply(BODY)
     async with open_client(proxy=server.url) as client:
@@ -382,9 +408,35 @@ async def test_the_proxy_is_told_who_we_are(server: RawServer, scheme: str) -> N
     assert b"proxy-authorization: basic " + login.lower() in server.requests[0].lower()
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a server shows of itself: whose name, from and until which day from today, whether we know who says so."""
+
+    name: str = "127.0.0.1"
+    days: tuple[int, int] = (-1, 1)
+    is_known: bool = True
+    newest_tls: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED
+
+
+BAD_PROOFS = {
+    "self-signed": Proof(is_known=False),
+    "expired": Proof(days=(-3, -1)),
+    "of tomorrow": Proof(days=(1, 3)),
+    "another's": Proof(name="127.0.0.2"),
+    "an old protocol": Proof(newest_tls=ssl.TLSVersion.TLSv1_1),
+}
+
+
 @pytest.mark.fault(2)
-async def test_a_server_that_cannot_prove_who_it_is_is_told_nothing(client: Client, tmp_path: Path) -> None:
-    async with raw_server(self_signed(tmp_path)) as server:
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1:DeprecationWarning")
+@pytest.mark.parametrize("proof", BAD_PROOFS.values(), ids=BAD_PROOFS)
+async def test_a_server_that_cannot_prove_who_it_is_is_told_nothing(
+    proof: Proof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = shown(proof, tmp_path)
+    if proof.is_known:
+        monkeypatch.setattr(certifi, "where", lambda: str(tmp_path / "certificate"))
+    async with raw_server(context) as server, open_client() as client:
         server.reply(BODY)
         with pytest.raises(Transient) as error:
             await get(client, server.url)
@@ -392,18 +444,28 @@ async def test_a_server_that_cannot_prove_who_it_is_is_told_nothing(client: Clie
         assert server.requests == []
 
 
-def self_signed(folder: Path) -> ssl.SSLContext:
+async def test_a_server_that_proves_who_it_is_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = shown(Proof(), tmp_path)
+    monkeypatch.setattr(certifi, "where", lambda: str(tmp_path / "certificate"))
+    async with raw_server(context) as server, open_client() as client:
+        server.reply(BODY)
+        assert (await get(client, server.url)).body == BODY
+
+
+def shown(proof: Proof, folder: Path) -> ssl.SSLContext:
+    """A server's side of TLS that shows the proof; its certificate lies in `folder`."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, proof.name)])
+    begins, ends = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=day) for day in proof.days)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(begins)
+        .not_valid_after(ends)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(proof.name))]), critical=False)
         .sign(key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
@@ -412,4 +474,7 @@ def self_signed(folder: Path) -> ssl.SSLContext:
     (folder / "certificate").write_bytes(certificate.public_bytes(pem))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "certificate", folder / "key")
+    if proof.newest_tls is not ssl.TLSVersion.MAXIMUM_SUPPORTED:
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, proof.newest_tls
     return context

@@ -12,6 +12,7 @@ import pytest
 
 from syncd.http.bounds import Bounds
 from syncd.http.client import open_client
+from syncd.http.outage import FAILURES_OF_AN_OUTAGE
 from syncd.store.installations import due_installations
 from syncd.sync.round import RoundResult
 from syncd.wire.retry import MAX_ATTEMPTS
@@ -148,9 +149,39 @@ async def test_a_brown_out_of_everything_ends_with_75(bench: Bench) -> None:
     result = await bench.sync()
     assert (result.exit_code, result.state) == (75, "failed")
     assert outcome(result) == dict.fromkeys(ALL, "failed")
-    assert set(Counter(call["endpoint"] for call in bench.calls()).values()) == {MAX_ATTEMPTS}
     assert (await bench.installation()).state == "active"
     await assert_heals(bench)
+
+
+@pytest.mark.fault(17)
+async def test_in_an_outage_each_stream_asks_once_and_nothing_is_repeated(bench: Bench) -> None:
+    """What has failed fifteen times in a row is no hiccup; the first answer ends it, and calls are repeated again."""
+    bench.sandbox.faults.add({"status": 503, "times": None})
+    await bench.sync()
+    first = Counter(call["endpoint"] for call in bench.calls()).values()
+    assert sorted(first) == sorted([MAX_ATTEMPTS, MAX_ATTEMPTS, FAILURES_OF_AN_OUTAGE - 2 * MAX_ATTEMPTS, 1, 1, 1, 1])
+    for _ in range(3):
+        mark = bench.mark()
+        result = await bench.sync()
+        assert (result.exit_code, outcome(result)) == (75, dict.fromkeys(ALL, "failed"))
+        assert sorted(Counter(call["endpoint"] for call in bench.calls(since=mark)).values()) == [1] * 7
+    bench.sandbox.faults.clear()
+    fault(bench, nth=1, status=503, times=MAX_ATTEMPTS - 1)
+    mark = bench.mark()
+    assert (await bench.sync()).exit_code == 0
+    assert len(bench.calls(PARTICIPANTS, mark)) == MAX_ATTEMPTS - 1 + 4
+    await assert_heals(bench)
+
+
+@pytest.mark.fault(17)
+async def test_an_event_that_is_broken_for_good_takes_no_other_with_it(open_bench: OpenBench) -> None:
+    bench = await open_bench(events=2)
+    broken, whole = [await bench.add(event_id) for event_id in bench.sandbox.event_ids]
+    bench.sandbox.faults.add({"event_id": broken.account, "status": 503, "times": None})
+    bench.hurry()
+    assert (await bench.sync(broken)).exit_code == 75
+    fault(bench, event_id=whole.account, nth=1, status=503)
+    assert (await bench.sync(whole)).exit_code == 0, "what fails there by chance is repeated"
 
 
 @pytest.mark.fault(1)
@@ -159,7 +190,8 @@ async def test_a_server_that_nobody_runs_ends_with_75(bench: Bench) -> None:
     bench.execute("UPDATE syncd.installations SET api_url = 'http://127.0.0.1:9'")
     result = await bench.sync()
     assert (result.exit_code, {one.error_code for one in result.streams}) == (75, {"connection"})
-    assert bench.value("SELECT count(*) FROM syncd.requests WHERE status IS NULL") == 7 * MAX_ATTEMPTS
+    asked = bench.value("SELECT count(*) FROM syncd.requests WHERE status IS NULL")
+    assert asked == FAILURES_OF_AN_OUTAGE + 4, "the first two streams repeat their calls, the last four do not"
     bench.execute("UPDATE syncd.installations SET api_url = %s", url)
     await assert_heals(bench)
 

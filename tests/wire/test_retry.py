@@ -61,6 +61,13 @@ def test_patience_ends(error: type[Transient]) -> None:
     assert decided(error("no"), attempt=MAX_ATTEMPTS) == GiveUp()
 
 
+@pytest.mark.fault(17)
+@pytest.mark.parametrize(("error", "is_repeated"), [(Transient, False), (RateLimited, True), (TooManyInFlight, True)])
+def test_in_an_outage_only_what_was_answered_is_repeated(error: type[Transient], is_repeated: bool) -> None:
+    decision = decide(error("no"), attempt=1, refreshed=False, outage=True, random=Random(1))
+    assert isinstance(decision, RetryAfter) == is_repeated
+
+
 @given(attempt=st.integers(1, MAX_ATTEMPTS - 1), seed=st.integers())
 def test_pauses_are_jittered_under_a_doubling_cap(attempt: int, seed: int) -> None:
     decision = decide(Transient("no"), attempt=attempt, refreshed=False, random=Random(seed))

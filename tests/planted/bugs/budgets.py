@@ -142,8 +142,8 @@ BUGS = (
     ),
     Bug(
         "a full flight waits like a spent hour",
-        _RETRY, "            return RetryAfter(_jitter(attempt, random))\n        case Transient():",
-        "            return RetryAfter(UNNAMED_WAIT_S)\n        case Transient():",
+        _RETRY, "            return RetryAfter(_jitter(attempt, random))\n        case Transient() if outage:",
+        "            return RetryAfter(UNNAMED_WAIT_S)\n        case Transient() if outage:",
         (f"{_OF_RETRY}::test_too_many_in_flight_pauses_its_own_call_for_a_moment",),
     ),
     Bug(

@@ -1,4 +1,4 @@
-"""What a reply may do to us (docs/faults.md 3-15): each bug takes one of the bounds or judgements away."""
+"""What a reply, or none, may do to us (docs/faults.md 1-18): each bug takes one of the bounds or judgements away."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from tests.planted.bug import Bug
 _API, _CLIENT, _BODY = "syncd/http/api.py", "syncd/http/client.py", "syncd/http/body.py"
 _CONNECTION, _REPLY, _TOKENS = "syncd/http/connection.py", "syncd/wire/reply.py", "syncd/http/token_endpoint.py"
 _WIRE_CUTS = "tests/http/test_wire_cuts.py"
+_OF_FAILURES = "tests/sync/test_failures.py"
 _OF_CLIENT, _OF_REPLIES, _HOSTILE = (f"tests/http/test_{name}.py" for name in ("client", "replies", "hostile"))
 
 BUGS = (
@@ -19,7 +20,13 @@ BUGS = (
         "a broken connection is final",
         "syncd/http/unreached.py", 'return Transient(message, code="connection", hint=hint)',
         'return ConfigError(message, hint=hint)',
-        (f"{_OF_REPLIES}::test_a_reset_at_any_byte_is_asked_again",), (3,),
+        (f"{_OF_REPLIES}::test_a_reset_at_any_byte_is_asked_again",
+         f"{_OF_FAILURES}::test_a_server_that_nobody_runs_ends_with_75"), (1, 3),
+    ),
+    Bug(
+        "who a server is is not asked",
+        _CLIENT, "            trust_env=False,\n            limits=", "            verify=False,\n            limits=",
+        (f"{_OF_CLIENT}::test_a_server_that_cannot_prove_who_it_is_is_told_nothing",), (2,),
     ),
     Bug(
         "a body that was cut is taken as it is",
@@ -129,5 +136,40 @@ BUGS = (
         "a refresh goes over a kept connection",
         _TOKENS, "keep_connection=False", "keep_connection=True",
         (f"{_OF_REPLIES}::test_a_refresh_leaves_no_connection_for_the_next_one",), (15,),
+    ),
+    Bug(
+        "the environment names the proxy",
+        _CLIENT, "session._cookie_jar = aiohttp.DummyCookieJar()\n",
+        "session._cookie_jar = aiohttp.DummyCookieJar()\n        session._trust_env = True\n",
+        (f"{_OF_CLIENT}::test_no_proxy_of_the_environment_is_used",), (16,),
+    ),
+    Bug(
+        "a proxy that asks who we are is asked again",
+        "syncd/http/client.py", "if response.status_code == 407:", "if False:",
+        (f"{_OF_CLIENT}::test_a_proxy_that_asks_who_we_are_is_a_mistake_in_the_settings",), (16,),
+    ),
+    Bug(
+        "in an outage calls are repeated as ever",
+        "syncd/wire/retry.py", "case Transient() if outage:", "case Transient() if False:",
+        (f"{_OF_FAILURES}::test_in_an_outage_each_stream_asks_once_and_nothing_is_repeated",), (17,),
+    ),
+    Bug(
+        "an answer does not end an outage",
+        "syncd/http/outage.py", "self.failures = 0 if is_answer else self.failures + 1",
+        "self.failures += 0 if is_answer else 1",
+        (f"{_OF_FAILURES}::test_in_an_outage_each_stream_asks_once_and_nothing_is_repeated",
+         f"{_OF_FAILURES}::test_an_event_that_is_broken_for_good_takes_no_other_with_it"), (17,),
+    ),
+    Bug(
+        "a pool lets a hundred calls pass",
+        _CLIENT, "max_connections=0,", "max_connections=None,",
+        (f"{_OF_CLIENT}::test_no_call_waits_for_a_connection",), (18,),
+    ),
+    Bug(
+        "each call has a pool of its own",
+        _CLIENT, "        response: httpx.Response = await super().handle_async_request(request)\n",
+        "        self.client, self.left = None, [*getattr(self, 'left', ()), self.client]\n"
+        "        response: httpx.Response = await super().handle_async_request(request)\n",
+        (f"{_OF_CLIENT}::test_a_storm_of_cancelled_calls_leaks_no_socket",), (18,),
     ),
 )  # fmt: skip
