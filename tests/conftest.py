@@ -9,8 +9,11 @@ import psycopg
 import pytest
 from hypothesis import settings
 
-from tests import postgres
+from tests import leaks, postgres
 from tests.harness import Bench, OpenBench, benches, leave_no_home
+from tests.leaks import no_leak, pytest_runtest_makereport
+
+__all__ = ["no_leak", "pytest_runtest_makereport"]
 
 # The same examples every time: a red build is a change's doing. `pytest --hypothesis-profile=default` draws new ones.
 settings.register_profile("steady", derandomize=True, deadline=None)
@@ -49,11 +52,21 @@ def postgres_template(postgres_admin: psycopg.Connection, postgres_server: str) 
         yield name
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _watched() -> Iterator[None]:
+    with leaks.watched():
+        yield
+
+
 @pytest.fixture
-def database_url(postgres_admin: psycopg.Connection, postgres_server: str, postgres_template: str) -> Iterator[str]:
+def database_url(
+    postgres_admin: psycopg.Connection, postgres_server: str, postgres_template: str, no_leak: None
+) -> Iterator[str]:
     """A database of the test's own with the newest schema."""
     with postgres.temporary_database(postgres_admin, postgres_server, postgres_template) as url:
         yield url
+        leaks.look_at_database(url)
+        leaks.look_at_processes()
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from urllib.request import Request, urlopen
 import psycopg
 import pytest
 
+from tests.leaks import LEAKS
+
 REPOSITORY = Path(__file__).parents[2]
 # A command that takes longer hangs.
 PATIENCE_S = 60.0
@@ -98,6 +100,7 @@ class Syncd:
             exit_code = self.warm.run(order | {"files": [str(file) for file in files]})
             out, err = (file.read_text() for file in files[1:])
         self.heard += [out, err]
+        LEAKS.look(f"what `syncd {arguments[0] if arguments else ''}` prints", out + err)
         assert "Traceback" not in out + err
         return Ended(exit_code, out, err)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
+from dataclasses import dataclass, field
 
+import psycopg
 import pytest
 
 from syncd.credentials.vault import KEY_BYTES, KeyRing, key_id_of
@@ -46,17 +47,33 @@ async def test_a_secret_that_does_not_open_stays_as_it_is(store: Store) -> None:
     assert store.query("SELECT * FROM syncd.credentials") == before
 
 
+@dataclass
+class Meddling:
+    """A vault that tries, whenever a secret has been read, to write its row from elsewhere."""
+
+    vault: KeyRing
+    store: Store
+    refused: list[bool] = field(default_factory=list)
+
+    def seal(self, secret: str, where: str) -> bytes:
+        return self.vault.seal(secret, where)
+
+    def open(self, sealed: bytes, where: str) -> str:
+        with psycopg.connect(self.store.url, autocommit=True, options="-c lock_timeout=50") as connection:
+            try:
+                connection.execute("UPDATE syncd.credentials SET stored_in = stored_in")
+            except psycopg.errors.LockNotAvailable:
+                self.refused.append(True)
+            else:
+                self.refused.append(False)
+        return self.vault.open(sealed, where)
+
+
 @pytest.mark.fault(56)
 async def test_a_renewal_at_the_same_time_is_not_lost(store: Store) -> None:
     """Rotation locks the row that it reads, so it cannot write an old pair over a new one."""
-    both = ring("k2", "k1")
-    first = StoredTokens(store.database, ring("k1", "k2"), store.lease)
-    spent = f"rev_refresh_{store.lease.installation}"
-    await first.save(tokens("0"), spent=spent)
-    for number in range(1, 20):
-        await asyncio.gather(
-            first.save(tokens(str(number)), spent=f"rev_refresh_{number - 1}"),
-            reseal(store.database, both, "k2", key_id_of),
-        )
-        stored = await StoredTokens(store.database, both, store.lease).load()
-        assert secret_parts(stored) == secret_parts(tokens(str(number)))
+    before = StoredTokens(store.database, ring("k1"), store.lease)
+    await before.save(tokens("pair"), spent=f"rev_refresh_{store.lease.installation}")
+    meddling = Meddling(ring("k2", "k1"), store)
+    assert await reseal(store.database, meddling, "k2", key_id_of) == 1
+    assert meddling.refused == [True, True], "for both tokens of the pair"

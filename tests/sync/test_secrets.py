@@ -124,6 +124,7 @@ async def test_no_secret_leaks_from_troubled_rounds(open_bench: OpenBench, log: 
 
 
 @pytest.mark.fault(117)
+@pytest.mark.leaks("plants a leak of each kind")
 async def test_the_search_finds_what_is_planted(bench: Bench, log: io.StringIO) -> None:
     """The same search, with a leak of each kind."""
     secret = next(iter(bench.sandbox.tokens._by_refresh))

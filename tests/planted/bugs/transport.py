@@ -25,7 +25,8 @@ BUGS = (
     ),
     Bug(
         "who a server is is not asked",
-        _CLIENT, "            trust_env=False,\n            limits=", "            verify=False,\n            limits=",
+        _CLIENT, "            proxy=_proxy(proxy) if proxy else None,\n",
+        "            proxy=_proxy(proxy) if proxy else None,\n            verify=False,\n",
         (f"{_OF_CLIENT}::test_a_server_that_cannot_prove_who_it_is_is_told_nothing",), (2,),
     ),
     Bug(
