@@ -9,6 +9,7 @@ from tests.planted.bugs import (
     by_hand,
     credentials,
     killed,
+    leaks,
     looking,
     processes,
     rows,
@@ -30,4 +31,5 @@ BUGS: tuple[Bug, ...] = (
     *killed.BUGS,
     *budgets.BUGS,
     *users.BUGS,
+    *leaks.BUGS,
 )
