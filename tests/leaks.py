@@ -32,7 +32,7 @@ _CODED = [
 ]
 _SECRETS = "|".join([_ISSUED, *_CODED, CLIENT_SECRET, re.escape(KEYS.partition(":")[2])])
 _IN_SQL = f"{_SECRETS}|{_ADDRESS}"
-# One of these stands in everything that is found; to look for them is twenty times as fast.
+# One of these stands in everything that is found; plain texts are found much sooner than a pattern.
 _MARKS = (*_PREFIXES, *_CODED, CLIENT_SECRET, KEYS.partition(":")[2], "@example.com")
 FORBIDDEN = re.compile(f"(?P<secret>{_SECRETS})|(?P<address>{_ADDRESS})")
 

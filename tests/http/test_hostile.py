@@ -100,6 +100,7 @@ def answer(request: bytes) -> Iterable[bytes]:
 @pytest.mark.fault(8)
 @pytest.mark.fault(9)
 @pytest.mark.fault(74)
+@pytest.mark.slow
 async def test_no_server_takes_much_memory_or_time() -> None:
     """One process meets every attack, so that its highest mark is that of the worst."""
     async with raw_server() as server:

@@ -9,6 +9,7 @@ from tests.simulation.refresh_window import measure
 
 @pytest.mark.fault(45)
 @pytest.mark.fault(94)
+@pytest.mark.slow
 def test_a_crash_costs_the_grant_inside_the_window_alone() -> None:
     """There the spent token is shown once more, and then a person is asked."""
     window = measure("proposed")

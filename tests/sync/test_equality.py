@@ -26,6 +26,7 @@ async def test_a_first_sync_makes_the_tables_equal_to_the_api(bench: Bench) -> N
 
 @pytest.mark.fault(39)
 @pytest.mark.fault(88)
+@pytest.mark.slow
 async def test_three_events_at_full_size(database_url: str) -> None:
     """Two rounds of three events: equality, the exact number of calls, and not one row touched by the second."""
     async with benches(database_url) as start:
