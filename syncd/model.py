@@ -279,8 +279,8 @@ class TokenStore(Protocol):
     async def load(self) -> Tokens:
         """The newest pair."""
 
-    async def intend(self, refresh_token: str) -> None:
-        """Note, durably, that this refresh token is about to be spent."""
+    async def intend(self, refresh_token: str) -> bool:
+        """Note, durably, that this refresh token is about to be spent; False where another pair has replaced it."""
 
     async def save(self, tokens: Tokens, *, spent: str) -> None:
         """Replace the pair whose refresh token was spent and close the intent; committed when this returns.
@@ -288,8 +288,8 @@ class TokenStore(Protocol):
         Raises DatabaseError when it could not be stored, LeaseLost when a newer consent has replaced the pair.
         """
 
-    async def refuse(self, code: str) -> None:
-        """Note that the authorization server called the grant dead, and close the intent."""
+    async def refuse(self, refresh_token: str | None, code: str, reason: str) -> bool:
+        """Park the installation: this pair is no use any more; False where another one has replaced it."""
 
 
 class TokenEndpoint(Protocol):

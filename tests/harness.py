@@ -17,8 +17,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-import psycopg
-
 from syncd import config, main
 from syncd.credentials.file import read_credentials
 from syncd.model import Installation
@@ -26,6 +24,7 @@ from syncd.sandbox import Limits, Sandbox, SandboxSettings
 from syncd.sources import SOURCES
 from syncd.store.installations import find_installation
 from syncd.sync.round import RoundResult, Watch
+from tests.postgres import Session
 
 UNLIMITED = Limits(0, 0, 0)
 TODAY = date(2026, 5, 1)
@@ -90,6 +89,10 @@ class Bench:
     url: str
     app: main.App
     names: list[str] = field(default_factory=list)  # of the installations that were added
+    session: Session = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.session = Session(self.url)
 
     @property
     def event_id(self) -> str:
@@ -165,8 +168,7 @@ class Bench:
 
     def query(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Rows of a query of our own."""
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            return connection.execute(sql.encode(), parameters or None).fetchall()
+        return self.session.run(sql, *parameters)
 
     def value(self, sql: str, *parameters: object) -> Any:
         """The only value of a query."""
@@ -175,8 +177,7 @@ class Bench:
 
     def execute(self, sql: str, *parameters: object) -> None:
         """Change the database behind the application's back."""
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(sql.encode(), parameters or None)
+        self.session.run(sql, *parameters)
 
     def hurry(self) -> HastyClock:
         """Let the application's pauses take no time from now on."""
@@ -240,6 +241,8 @@ async def benches(url: str) -> AsyncIterator[OpenBench]:
             given: dict[str, Any] = {"today": TODAY, "limits": UNLIMITED, "client_secret": CLIENT_SECRET, **SMALL}
             sandbox = await stack.enter_async_context(Sandbox(SandboxSettings(**(given | sandbox_settings))))
             app = await stack.enter_async_context(open_app(url, sandbox, **(environ or {})))
-            return Bench(sandbox, url, app)
+            bench = Bench(sandbox, url, app)
+            stack.callback(bench.session.close)
+            return bench
 
         yield start

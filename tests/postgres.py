@@ -8,7 +8,9 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -31,6 +33,29 @@ def _parents() -> list[Path]:
     roomy = os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN_MEMORY).free > ROOM_FOR_A_SERVER
     temporary = Path(tempfile.gettempdir())
     return [IN_MEMORY, temporary] if roomy and "TMPDIR" not in os.environ else [temporary]
+
+
+@dataclass
+class Session:
+    """An autocommitting session of a test's own, opened with its first statement and anew when it is broken.
+
+    A login costs more than most statements.
+    """
+
+    url: str
+    _connection: psycopg.Connection | None = None
+
+    def run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Run one statement; its rows, if it has any."""
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(self.url, autocommit=True, prepare_threshold=None)
+        cursor = self._connection.execute(statement.encode(), values or None)
+        return cursor.fetchall() if cursor.description else []
+
+    def close(self) -> None:
+        """End it; the next statement opens another."""
+        if self._connection is not None:
+            self._connection.close()
 
 
 @contextmanager

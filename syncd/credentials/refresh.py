@@ -14,6 +14,7 @@ from typing import Protocol
 from syncd.clock import Clock
 from syncd.errors import (
     ConfigError,
+    ContractBreach,
     DatabaseError,
     DatabaseRestored,
     NeedsAuthorization,
@@ -108,6 +109,9 @@ class TokenManager:
         is_alive = self._life(tokens) > timedelta(0)
         if is_alive and (tokens.refresh_token is None or tokens.in_doubt):
             return tokens
+        newest = await self._load()  # a driver that was overtaken stores what it was still waiting for
+        if newest.access_token != tokens.access_token:
+            return newest
         try:
             return await self._spend(tokens)
         except (RefreshFailed, ConfigError, DatabaseRestored) as error:
@@ -130,12 +134,15 @@ class TokenManager:
         if tokens.refresh_token is None:
             raise NeedsAuthorization("the access token has expired and there is no refresh token", hint=CONSENT)
         self._require_present(tokens)
-        await self.store.intend(tokens.refresh_token)
+        if not await self.store.intend(tokens.refresh_token):
+            return await self._load()
         try:
             fresh = await self._ask(tokens.refresh_token)
         except TokenRefused as error:
-            await self.store.refuse(error.code or "refused")
-            raise NeedsAuthorization(f"the refresh token is refused ({error.code})", hint=CONSENT) from error
+            reason = f"the refresh token is refused ({error.code})"
+            if not await self.store.refuse(tokens.refresh_token, error.code or "refused", reason):
+                return await self._load()
+            raise NeedsAuthorization(reason, hint=CONSENT) from error
         fresh = replace(fresh, generation=tokens.generation + 1, consent_ends_at=tokens.consent_ends_at)
         await self._save(fresh, spent=tokens.refresh_token)
         self.generations.note(fresh.generation)
@@ -149,7 +156,10 @@ class TokenManager:
         return fresh
 
     def _require_present(self, tokens: Tokens) -> None:
-        """A spent refresh token is not shown again: where the grant lives on elsewhere, that would kill it."""
+        """A spent refresh token is not shown again: where the grant lives on elsewhere, that would kill it. Neither is
+        one that was refused."""
+        if tokens.is_refused:
+            raise NeedsAuthorization("the credentials were refused, and wait for a new consent", hint=CONSENT)
         if tokens.is_from_elsewhere:
             raise DatabaseRestored(
                 "the credentials were stored in another database, and this one holds a copy of them: "
@@ -167,8 +177,9 @@ class TokenManager:
         """The pair is stored by now: whatever it opens, it is the family's newest."""
         for name, ours in self.opens.items():
             if (theirs := fresh.opens.get(name, ours)) != ours:
-                await self.store.refuse("wrong_account")
-                raise NeedsAuthorization(f"the renewed token opens {theirs[:50]!r}, not {ours!r}", hint=CONSENT)
+                reason = f"the renewed token opens {theirs[:50]!r}, not {ours!r}"
+                await self.store.refuse(fresh.refresh_token, "wrong_account", reason)
+                raise NeedsAuthorization(reason, hint=CONSENT)
 
     async def _save(self, fresh: Tokens, *, spent: str) -> None:
         while True:
@@ -179,14 +190,15 @@ class TokenManager:
             await self.clock.sleep(SAVE_AGAIN_S)
 
     async def _ask(self, refresh_token: str) -> Tokens:
+        """The new pair. A reply that no pair can be read from has spent the token all the same: it is not repeated."""
         try:
+            try:
+                return await self.endpoint.refresh(refresh_token)
+            except Transient as error:
+                log.warning("refresh_unanswered", reason=str(error))
+            await self.clock.sleep(REPEAT_AFTER_S)
             return await self.endpoint.refresh(refresh_token)
-        except Transient as error:
-            log.warning("refresh_unanswered", reason=str(error))
-        await self.clock.sleep(REPEAT_AFTER_S)
-        try:
-            return await self.endpoint.refresh(refresh_token)
-        except Transient as error:
+        except (Transient, ContractBreach) as error:
             raise RefreshFailed(
                 f"the access token could not be renewed: {error}", code=error.code, hint=error.hint
             ) from error

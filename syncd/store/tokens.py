@@ -38,7 +38,7 @@ class StoredTokens:
         async with self.database.control() as control:
             row = (
                 await control.execute(
-                    select(_PAIR, installations.c.scopes, _CONSENT_ENDS_AT)
+                    select(_PAIR, installations.c.scopes, installations.c.state, _CONSENT_ENDS_AT)
                     .join(installations, installations.c.name == _PAIR.c.installation)
                     .where(_PAIR.c.installation == self.lease.installation)
                 )
@@ -53,14 +53,17 @@ class StoredTokens:
             generation=row.generation,
             consent_ends_at=row.consent_ends_at,
             is_from_elsewhere=None not in (row.stored_in, self.here) and row.stored_in != self.here,
+            is_refused=row.state == "needs_consent",
         )
 
-    async def intend(self, refresh_token: str) -> None:
-        """Note, durably, that this refresh token is about to be spent."""
+    async def intend(self, refresh_token: str) -> bool:
+        """Note, durably, that this refresh token is about to be spent; False where another pair has replaced it."""
         async with self.database.control() as control:
             await fence(control, self.lease)
-            await control.execute(self._mine().values(intent_at=func.clock_timestamp()))
-            await write_event(control, self.lease.installation, "refreshing", fingerprint(refresh_token))
+            noted = await control.execute(self._holding(refresh_token).values(intent_at=func.clock_timestamp()))
+            if noted.rowcount:
+                await write_event(control, self.lease.installation, "refreshing", fingerprint(refresh_token))
+        return bool(noted.rowcount)
 
     async def save(self, tokens: Tokens, *, spent: str) -> None:
         """Replace the pair whose refresh token was spent and close the intent; committed when this returns.
@@ -70,26 +73,49 @@ class StoredTokens:
         """
         row = token_row(self.vault, self.lease.installation, tokens, self.here)
         async with self.database.control() as control:
-            stored = await control.execute(
-                self._mine().where(credentials.c.refresh_fingerprint == fingerprint(spent)).values(row)
-            )
+            stored = await control.execute(self._holding(spent).values(row))
             if not stored.rowcount:
-                raise LeaseLost(f"the credentials of {self.lease.installation} were replaced meanwhile")
+                await self._require_stored(control, tokens)
+                return
             await self._note_scopes(control, tokens)
             await write_event(control, self.lease.installation, "refreshed", fingerprint(tokens.access_token))
 
-    async def refuse(self, code: str) -> None:
-        """Note that the authorization server called the grant dead, and close the intent."""
+    async def refuse(self, refresh_token: str | None, code: str, reason: str) -> bool:
+        """Park the installation: this pair is no use any more; False where another one has replaced it.
+
+        In one transaction, so that no crash lets a refused token be shown again. A pause ends with it.
+        """
         async with self.database.control() as control:
             await fence(control, self.lease)
-            await control.execute(self._mine().values(intent_at=None))
-            await write_event(control, self.lease.installation, "refused", None, code)
+            noted = await control.execute(self._holding(refresh_token).values(intent_at=None))
+            if noted.rowcount:
+                await control.execute(
+                    update(installations)
+                    .where(installations.c.name == self.lease.installation)
+                    .values(state="needs_consent", state_reason=reason, updated_at=func.clock_timestamp())
+                )
+                await write_event(control, self.lease.installation, "refused", None, code)
+        return bool(noted.rowcount)
 
     def _open(self, column: str, sealed: bytes) -> str:
         return self.vault.open(sealed, place(self.lease.installation, column))
 
-    def _mine(self) -> Any:
-        return update(credentials).where(credentials.c.installation == self.lease.installation)
+    def _holding(self, refresh_token: str | None) -> Any:
+        """Our row, as long as this is the refresh token in it."""
+        held = None if refresh_token is None else fingerprint(refresh_token)
+        return update(credentials).where(
+            credentials.c.installation == self.lease.installation,
+            credentials.c.refresh_fingerprint.is_not_distinct_from(held),
+        )
+
+    async def _require_stored(self, control: AsyncConnection, tokens: Tokens) -> None:
+        """A commit whose reply was lost is tried again (docs/faults.md 82), and finds its pair. Raises LeaseLost."""
+        ours = select(credentials.c.installation).where(
+            credentials.c.installation == self.lease.installation,
+            credentials.c.access_fingerprint == fingerprint(tokens.access_token),
+        )
+        if (await control.execute(ours)).first() is None:
+            raise LeaseLost(f"the credentials of {self.lease.installation} were replaced meanwhile")
 
     async def _note_scopes(self, control: AsyncConnection, tokens: Tokens) -> None:
         """Other scopes are a change of the installation: streams that were skipped for want of one are due at once."""

@@ -18,6 +18,7 @@ from syncd.errors import (
     RefreshFailed,
     ScopeMissing,
     SyncdError,
+    TokenExpired,
     TokenRefused,
 )
 from syncd.logs import get_logger
@@ -82,7 +83,7 @@ async def try_stream(
         return _failed(stream, "skipped", error), None
     except CursorRefused as error:
         return _failed(stream, "incomplete", error), None
-    except (TokenRefused, NeedsAuthorization, RefreshFailed, DatabaseRestored, ConfigError) as error:
+    except (TokenExpired, TokenRefused, NeedsAuthorization, RefreshFailed, DatabaseRestored, ConfigError) as error:
         return _failed(stream, "failed", error), error
     except ApiError as error:
         return _failed(stream, "failed", error), None

@@ -35,6 +35,7 @@ class Tokens:
     generation: int = 0  # renewals since the consent
     consent_ends_at: datetime | None = None  # as far as it can be told; no renewal helps then
     is_from_elsewhere: bool = False  # another database stored them: this one holds a copy
+    is_refused: bool = False  # their installation is parked until a new consent
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +51,24 @@ class ClientIdentity:
 
 
 class TokenResponse(msgspec.Struct):
-    """The body of a token reply; a reply may keep the refresh token by not naming one. Secret: never log it."""
+    """The body of a token reply; a reply may keep the refresh token by not naming one. Secret: never log it.
+
+    Whatever else may stand in it: that is no reason to lose a pair.
+    """
 
     access_token: str
     refresh_token: str | None = None
-    token_type: str | None = None
-    expires_in: float | str | None = None
-    refresh_expires_in: float | str | None = None
-    scope: str | None = None
-    event_id: str | None = None
-    user_id: Any = None  # a participant's; what else may stand here is no reason to lose a pair
+    token_type: Any = None
+    expires_in: Any = None
+    refresh_expires_in: Any = None
+    scope: Any = None
+    event_id: Any = None
+    user_id: Any = None  # a participant's
 
 
 def read_tokens(response: TokenResponse, previous_refresh_token: str | None, *, now: datetime) -> Tokens:
     """Read a token reply. A reply without a refresh token keeps the previous one; lifetimes are held to sane bounds."""
-    if (response.token_type or "bearer").lower() != "bearer":
+    if str(response.token_type or "bearer").lower() != "bearer":
         raise ContractBreach("the token endpoint issued a token that is no bearer token", code="token_type")
     refresh_life_s = _seconds(response.refresh_expires_in)
     named = {"event_id": response.event_id, "user_id": response.user_id}
@@ -73,16 +77,16 @@ def read_tokens(response: TokenResponse, previous_refresh_token: str | None, *, 
         refresh_token=response.refresh_token or previous_refresh_token,
         access_expires_at=now + timedelta(seconds=_seconds(response.expires_in) or ACCESS_LIFE_S),
         refresh_expires_at=None if refresh_life_s is None else now + timedelta(seconds=refresh_life_s),
-        scopes=tuple((response.scope or "").split()),
+        scopes=tuple(response.scope.split()) if isinstance(response.scope, str) else (),
         opens={name: value for name, value in named.items() if value and isinstance(value, str)},
     )
 
 
-def _seconds(value: float | str | None) -> float | None:
+def _seconds(value: object) -> float | None:
     """A life in seconds; None when it is missing or makes no sense: then a refused call will tell."""
     try:
-        seconds = float(value) if value is not None else math.nan
-    except ValueError:
+        seconds = float(value) if isinstance(value, float | int | str) else math.nan
+    except (ValueError, OverflowError):
         return None
     return min(seconds, LONGEST_LIFE_S) if math.isfinite(seconds) and seconds > 0 else None
 

@@ -18,10 +18,10 @@ from threading import Timer
 from typing import Any
 from urllib.request import Request, urlopen
 
-import psycopg
 import pytest
 
 from tests.leaks import LEAKS
+from tests.postgres import Session
 
 REPOSITORY = Path(__file__).parents[2]
 # A command that takes longer hangs.
@@ -226,12 +226,8 @@ def add(warehouse: Syncd, token: str) -> None:
 
 
 @pytest.fixture
-def query(database_url: str) -> Callable[..., list[tuple[Any, ...]]]:
+def query(database_url: str) -> Iterator[Callable[..., list[tuple[Any, ...]]]]:
     """Run one statement on the test's database; its rows, if it has any."""
-
-    def run(statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with psycopg.connect(database_url, autocommit=True) as connection:
-            cursor = connection.execute(statement, values)
-            return cursor.fetchall() if cursor.description else []
-
-    return run
+    session = Session(database_url)
+    yield session.run
+    session.close()

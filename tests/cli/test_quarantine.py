@@ -109,7 +109,7 @@ def test_a_replay_does_not_drive_beside_another(left_out: Syncd, query: Query) -
 
 def test_what_is_dropped_is_kept_anew_when_it_is_served_again(left_out: Syncd, remote: Remote, query: Query) -> None:
     assert left_out("sync", "--stream", "roles").exit_code == 0, "it is not new"
-    chosen = str(query("SELECT quarantine_id FROM syncd.quarantined_values WHERE reason LIKE '%%NUL%%'")[0][0])
+    chosen = str(query("SELECT quarantine_id FROM syncd.quarantined_values WHERE reason LIKE '%NUL%'")[0][0])
     ended = left_out("quarantine", "drop", chosen, "--yes", "--json")
     assert ended.document == {"dropped": [{"installation": f"revento/{remote.event_id}", "values": 1}]}
     assert query("SELECT reason FROM syncd.quarantined_values") == [("not an identifier",)]

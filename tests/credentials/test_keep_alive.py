@@ -36,7 +36,7 @@ async def test_a_paused_installation_is_kept_alive(bench: Bench) -> None:
 async def test_what_cannot_be_kept_alive_is_told_and_tried_again_the_next_day(bench: Bench) -> None:
     name = await pause(bench)
     bench.execute(IDLE)
-    bench.sandbox.faults.add({"endpoint": TOKEN, "error": "invalid_grant"})
+    bench.sandbox.faults.add({"endpoint": TOKEN, "status": 500, "times": 2})
     with capture_logs() as logs:
         await bench.app.run_due(name)
     assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["not_kept_alive"]
@@ -45,7 +45,19 @@ async def test_what_cannot_be_kept_alive_is_told_and_tried_again_the_next_day(be
     bench.execute("UPDATE syncd.token_events SET happened_at = happened_at - interval '1 day'")
     assert await due(bench)
     await bench.app.run_due(name)
-    assert len(refreshes(bench)) == 2
+    assert [entry["status"] for entry in refreshes(bench)] == [500, 500, 200]
+
+
+@pytest.mark.fault(50)
+async def test_a_refusal_is_final_though_nobody_syncs(bench: Bench) -> None:
+    name = await pause(bench)
+    bench.execute(IDLE)
+    bench.sandbox.faults.add({"endpoint": TOKEN, "error": "invalid_grant", "times": None})
+    await bench.app.run_due(name)
+    assert (await bench.installation()).state == "needs_consent"
+    bench.execute("UPDATE syncd.token_events SET happened_at = happened_at - interval '1 day'")
+    assert not await due(bench)
+    assert len(refreshes(bench)) == 1
 
 
 @pytest.mark.parametrize(

@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from syncd.credentials.refresh import TokenManager
-from syncd.errors import LeaseLost, NeedsAuthorization, RefreshFailed, TokenExpired
+from syncd.errors import LeaseLost, NeedsAuthorization, RefreshFailed, TokenExpired, TokenRefused
+from syncd.main.steering import check_installation
 from syncd.model import Api, Lease
 from syncd.store.leases import claim
 from syncd.store.requests import PendingRequests
 from syncd.store.tokens import StoredTokens
 from syncd.sync.round import Watch
 from syncd.sync.run import Run
+from syncd.wire.tokens import Tokens
 from tests import truth
-from tests.harness import CLIENT_SECRET, PARTICIPANTS, ROLES, TOKEN, Bench, HastyClock, OpenBench, ShiftedClock
+from tests.harness import (
+    ACTIVITIES,
+    CLIENT_SECRET,
+    EVENT,
+    LOCATIONS,
+    PARTICIPANTS,
+    ROLES,
+    THREADS,
+    TOKEN,
+    WAVES,
+    Bench,
+    HastyClock,
+    OpenBench,
+    ShiftedClock,
+)
 
 
 def refreshes(bench: Bench) -> list[dict[str, Any]]:
@@ -155,6 +171,87 @@ async def test_a_stream_whose_token_always_expires_fails_with_4(bench: Bench) ->
     assert result.exit_code == 4
     assert len(bench.calls(ROLES)) == 2
     assert len(refreshes(bench)) == 1
+
+
+@pytest.mark.case("RV-11")
+@pytest.mark.fault(50)
+async def test_a_server_that_calls_every_token_expired_costs_one_refresh(bench: Bench) -> None:
+    for endpoint in (EVENT, ROLES, PARTICIPANTS, THREADS, LOCATIONS, ACTIVITIES, WAVES):
+        bench.sandbox.faults.add({"endpoint": endpoint, "error": "token_expired", "times": None})
+    result = await bench.sync()
+    assert (result.exit_code, len(refreshes(bench)), len(bench.calls(EVENT))) == (4, 1, 2)
+    assert (await bench.installation()).state == "active"
+
+
+@pytest.mark.fault(49)
+async def test_a_reply_that_no_pair_can_be_read_from_is_not_asked_for_by_every_stream(bench: Bench) -> None:
+    bench.sandbox.faults.add({"endpoint": TOKEN, "set": {"token_type": "mac"}, "times": None})
+    bench.sandbox.tokens.expire_event(bench.event_id)
+    result = await bench.sync()
+    assert (result.exit_code, len(refreshes(bench))) == (75, 1)
+
+
+@pytest.mark.fault(50)
+async def test_a_refused_token_is_shown_once_whoever_asks(bench: Bench) -> None:
+    bench.sandbox.faults.add({"endpoint": TOKEN, "error": "invalid_grant", "times": None})
+    bench.sandbox.tokens.expire_event(bench.event_id)
+    installation = await bench.installation()
+    for _ in range(3):
+        checked = await check_installation(bench.app, installation, Watch(), wait=False)
+        assert checked.exit_code == 4
+    assert len(refreshes(bench)) == 1
+    assert (await bench.installation()).state == "needs_consent"
+
+
+async def stored_late(bench: Bench, lease: Lease) -> tuple[str, Callable[[], Awaitable[None]]]:
+    """A driver that is overtaken with its reply in hand: the new access token, and what stores its pair."""
+    late = await manager(bench, lease=lease)
+    pair = await late.store.load()
+    assert pair.refresh_token is not None
+    spent = pair.refresh_token
+    await late.store.intend(spent)
+    fresh = replace(await late.endpoint.refresh(spent), generation=1)
+
+    async def store_it() -> None:
+        await late.store.save(fresh, spent=spent)
+        late.generations.note(fresh.generation)
+
+    return fresh.access_token, store_it
+
+
+@pytest.mark.fault(46)
+async def test_what_an_overtaken_driver_stores_is_used_and_not_renewed_once_more(bench: Bench) -> None:
+    """The access token of before is good for a while yet, and known by heart."""
+    lease, clock = await leased(bench), ShiftedClock(0.0)
+    fresh, store_it = await stored_late(bench, lease)
+    tokens = await manager(bench, clock, lease)
+    assert await tokens.current() != fresh
+    await store_it()
+    clock.offset_s = 3601.0
+    assert await tokens.current() == fresh
+    assert len(refreshes(bench)) == 1
+
+
+@dataclass
+class LostRace:
+    """A token endpoint that refuses what another driver has spent, and has stored by now."""
+
+    store_it: Callable[[], Awaitable[None]]
+
+    async def refresh(self, _refresh_token: str) -> Tokens:
+        await self.store_it()
+        raise TokenRefused("it was spent", code="invalid_grant")
+
+
+@pytest.mark.fault(47)
+async def test_who_loses_a_race_takes_what_the_winner_has_stored(bench: Bench) -> None:
+    lease = await leased(bench)
+    old = await (await manager(bench, lease=lease)).current()
+    fresh, store_it = await stored_late(bench, lease)
+    loser = replace(await manager(bench, lease=lease), endpoint=LostRace(store_it))
+    assert await loser.renew(old) == fresh
+    assert (await bench.installation()).state == "active"
+    assert "refused" not in events(bench)
 
 
 @pytest.mark.fault(47)

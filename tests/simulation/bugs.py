@@ -113,7 +113,8 @@ BUGS = (
     ),
     EngineBug(
         "a refresh token is spent without a word before",
-        ((_REFRESH, "        await self.store.intend(tokens.refresh_token)\n", ""),),
+        ((_REFRESH, "        if not await self.store.intend(tokens.refresh_token):\n"
+          "            return await self._load()\n", ""),),
     ),
     EngineBug(
         "a new pair is not stored",

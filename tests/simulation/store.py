@@ -355,24 +355,35 @@ class StoredTokens:
     async def load(self) -> Tokens:
         """The newest pair."""
         await self.database.control()
-        return self.database.model.state.tokens
+        state = self.database.model.state
+        return replace(state.tokens, is_refused=state.installation.state == "needs_consent")
 
-    async def intend(self, refresh_token: str) -> None:
-        """Note that this refresh token is about to be spent."""
+    async def intend(self, refresh_token: str) -> bool:
+        """Note that this refresh token is about to be spent, if it is the one there is."""
         await self.database.control(self.lease)
-        await self._write(replace(self.database.model.state.tokens, in_doubt=True))
+        if is_held := self._holds(refresh_token):
+            await self._write(replace(self.database.model.state.tokens, in_doubt=True))
+        return is_held
 
     async def save(self, tokens: Tokens, *, spent: str) -> None:
         """Replace the pair whose refresh token was spent."""
         await self.database.control()
-        if self.database.model.state.tokens.refresh_token != spent:
+        if self._holds(spent):
+            await self._write(tokens)
+        elif self.database.model.state.tokens.access_token != tokens.access_token:
             raise LeaseLost("the credentials were replaced meanwhile")
-        await self._write(tokens)
 
-    async def refuse(self, code: str) -> None:
-        """Note that the grant is dead."""
+    async def refuse(self, refresh_token: str | None, code: str, reason: str) -> bool:
+        """Park the installation, if this is the pair there is."""
         await self.database.control(self.lease)
-        await self._write(replace(self.database.model.state.tokens, in_doubt=False))
+        if is_held := self._holds(refresh_token):
+            model = self.database.model
+            model.write(installation=replace(model.installation, state="needs_consent"))
+            await self._write(replace(model.state.tokens, in_doubt=False))
+        return is_held
+
+    def _holds(self, refresh_token: str | None) -> bool:
+        return self.database.model.state.tokens.refresh_token == refresh_token
 
     async def _write(self, tokens: Tokens) -> None:
         self.database.model.write(tokens=tokens)

@@ -164,16 +164,17 @@ async def last_walk(side: Side, lease: int, run: int) -> Any:
 
 
 async def spend(side: Side, lease: int, until: str) -> Any:
-    """A refresh, up to a step of it."""
+    """A refresh, up to a step of it; of the pair that is there, or of another one."""
     held = side.store_tokens(side.leases[lease])
-    before = await held.load()
-    await held.intend(before.refresh_token)
-    if until == "refuse":
-        await held.refuse("invalid_grant")
+    before = (await held.load()).refresh_token if not until.startswith("old") else "rev_refresh_old"
+    said = await held.intend(before)
+    if until.endswith("refuse"):
+        said = said, await held.refuse(before, "invalid_grant", "refused")
     if until == "save":
-        await held.save(tokens(before.refresh_token[-6:] + "+"), spent=before.refresh_token)
+        for _ in range(2):  # as after a commit whose reply was lost
+            await held.save(tokens(before[-6:] + "+"), spent=before)
     after = await held.load()
-    return after.access_token, after.refresh_token, after.in_doubt
+    return said, after.access_token, after.refresh_token, after.in_doubt, after.is_refused
 
 
 # --- drawing them ---------------------------------------------------------------------------------------------------
@@ -185,7 +186,7 @@ def draw(random: Random, leases_given: int, runs_given: int) -> tuple[str, Call]
     """A call and its name; mostly under the newest claim, for the newest run."""
     lease = leases_given - 1 if random.random() < 0.85 else random.randrange(leases_given)
     run = runs_given - 1 if random.random() < 0.9 else random.randrange(runs_given)
-    owner, until = random.choice(("one", "two")), random.choice(("intend", "refuse", "save"))
+    owner, until = random.choice(("one", "two")), random.choice(("intend", "refuse", "save", "old", "old refuse"))
     status = random.choice(("failed", "incomplete", "certified"))
     shown = Readings(random.choice((None, True, False)), random.choice((None, True, False)))
     limit, flag = random.choice((None, 1, 2)), random.random() < 0.5

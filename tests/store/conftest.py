@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-import psycopg
 import pytest
 
 from syncd.credentials.vault import KeyRing
@@ -18,6 +17,7 @@ from syncd.store.database import Database, open_database
 from syncd.store.installations import promise, store_installation
 from syncd.store.leases import claim
 from syncd.wire.tokens import Tokens
+from tests.postgres import Session
 
 EVENT_ID = "evt_1"
 STREAM = "participants"
@@ -33,6 +33,10 @@ class Store:
     url: str
     lease: Lease
     run_id: UUID
+    session: Session = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.session = Session(self.url)
 
     def begin(self, stream: str = STREAM) -> Any:
         """A fenced transaction."""
@@ -40,8 +44,7 @@ class Store:
 
     def query(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Rows of a query of our own."""
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            return connection.execute(sql.encode(), parameters or None).fetchall()
+        return self.session.run(sql, *parameters)
 
     def value(self, sql: str, *parameters: object) -> Any:
         """The only value of a query."""
@@ -65,7 +68,9 @@ async def store(database_url: str) -> AsyncIterator[Store]:
         await promise(database, "revento", {STREAM: timedelta(minutes=15)})
         claimed = await claim(database, name, "test")
         assert claimed
-        yield Store(database, database_url, claimed.lease, uuid4())
+        store = Store(database, database_url, claimed.lease, uuid4())
+        yield store
+        store.session.close()
 
 
 def installation(name: str) -> Installation:

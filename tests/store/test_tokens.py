@@ -64,8 +64,11 @@ async def test_an_intent_is_open_until_its_outcome_is_known(store: Store) -> Non
     assert (await kept(store).load()).in_doubt
     await kept(store).save(tokens("fresh"), spent="rev_refresh_revento/evt_1")
     assert store.value(intent) is False
-    await kept(store).intend("rev_refresh_fresh")
-    await kept(store).refuse("invalid_grant")
+    assert await kept(store).intend("rev_refresh_fresh")
+    assert not (await kept(store).load()).is_refused
+    assert await kept(store).refuse("rev_refresh_fresh", "invalid_grant", "no more")
+    assert (await kept(store).load()).is_refused
+    assert store.query("SELECT state, state_reason FROM syncd.installations") == [("needs_consent", "no more")]
     assert store.value(intent) is False
     assert store.query("SELECT kind, token_fingerprint, detail FROM syncd.token_events ORDER BY token_event_id") == [
         ("issued", fingerprint("rev_install_revento/evt_1"), None),
@@ -80,12 +83,32 @@ async def test_an_intent_is_open_until_its_outcome_is_known(store: Store) -> Non
 async def test_who_was_overtaken_changes_nothing(store: Store) -> None:
     before = store.query("SELECT * FROM syncd.credentials")
     late = StoredTokens(store.database, VAULT, replace(store.lease, epoch=store.lease.epoch - 1))
-    for write in (late.intend("x"), late.save(tokens("late"), spent="x"), late.refuse("late")):
+    for write in (late.intend("x"), late.save(tokens("late"), spent="x"), late.refuse("x", "late", "")):
         with pytest.raises(LeaseLost):
             await write
     assert store.query("SELECT * FROM syncd.credentials") == before
     assert store.query("SELECT state FROM syncd.installations") == [("active",)]
     assert store.value("SELECT count(*) FROM syncd.token_events") == 1
+
+
+@pytest.mark.fault(46)
+async def test_a_pair_that_was_replaced_is_neither_spent_nor_called_dead(store: Store) -> None:
+    await kept(store).save(tokens("fresh"), spent="rev_refresh_revento/evt_1")
+    before = store.query("SELECT * FROM syncd.credentials")
+    assert not await kept(store).intend("rev_refresh_revento/evt_1")
+    assert not await kept(store).refuse("rev_refresh_revento/evt_1", "invalid_grant", "no more")
+    assert store.query("SELECT * FROM syncd.credentials") == before
+    assert store.query("SELECT state FROM syncd.installations") == [("active",)]
+    assert store.value("SELECT count(*) FROM syncd.token_events") == 2
+
+
+@pytest.mark.fault(82)
+async def test_a_pair_whose_commit_went_unanswered_is_stored_once(store: Store) -> None:
+    for _ in range(2):
+        await kept(store).save(tokens("fresh"), spent="rev_refresh_revento/evt_1")
+    assert store.value("SELECT count(*) FROM syncd.token_events WHERE kind = 'refreshed'") == 1
+    with pytest.raises(LeaseLost):
+        await kept(store).save(tokens("another"), spent="rev_refresh_revento/evt_1")
 
 
 @pytest.mark.fault(53)

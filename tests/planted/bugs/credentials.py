@@ -38,10 +38,49 @@ BUGS = (
     ),
     Bug(
         "who was overtaken spends a refresh token all the same",
-        _STORED, "            await fence(control, self.lease)\n"
-        "            await control.execute(self._mine().values(intent_at=func.clock_timestamp()))\n",
-        "            await control.execute(self._mine().values(intent_at=func.clock_timestamp()))\n",
+        _STORED, "            await fence(control, self.lease)\n            noted = await control.execute("
+        "self._holding(refresh_token).values(intent_at=func",
+        "            noted = await control.execute(self._holding(refresh_token).values(intent_at=func",
         (f"{_OF_REFRESH}::test_who_was_overtaken_spends_no_refresh_token",), (46,),
+    ),
+    Bug(
+        "what an overtaken driver stored late is not looked at",
+        _REFRESH, "        if newest.access_token != tokens.access_token:\n", "        if False:\n",
+        (f"{_OF_REFRESH}::test_what_an_overtaken_driver_stores_is_used_and_not_renewed_once_more",), (46,),
+    ),
+    Bug(
+        "a pair that was replaced is spent",
+        _STORED, "noted = await control.execute(self._holding(refresh_token).values(intent_at=func",
+        "noted = await control.execute(update(credentials).values(intent_at=func",
+        ("tests/store/test_tokens.py::test_a_pair_that_was_replaced_is_neither_spent_nor_called_dead",), (46,),
+    ),
+    Bug(
+        "who loses a race parks the winner",
+        _REFRESH, "            if not await self.store.refuse(tokens.refresh_token, error.code or \"refused\", reason):"
+        "\n                return await self._load()\n",
+        "            await self.store.refuse(tokens.refresh_token, error.code or \"refused\", reason)\n",
+        (f"{_OF_REFRESH}::test_who_loses_a_race_takes_what_the_winner_has_stored",), (47,),
+    ),
+    Bug(
+        "a refusal outside of a round parks nothing",
+        _STORED, '.values(state="needs_consent", state_reason=reason,', '.values(state_reason=reason,',
+        (f"{_OF_REFRESH}::test_a_refused_token_is_shown_once_whoever_asks",), (50,),
+    ),
+    Bug(
+        "a reply that no pair can be read from is asked for by every stream",
+        _REFRESH, "except (Transient, ContractBreach) as error:", "except Transient as error:",
+        (f"{_OF_REFRESH}::test_a_reply_that_no_pair_can_be_read_from_is_not_asked_for_by_every_stream",), (49,),
+    ),
+    Bug(
+        "every stream renews a token that is always expired",
+        "syncd/sync/installation.py", "except (TokenExpired, TokenRefused,", "except (TokenRefused,",
+        (f"{_OF_REFRESH}::test_a_server_that_calls_every_token_expired_costs_one_refresh",), (50,),
+    ),
+    Bug(
+        "a pair whose commit went unanswered was replaced",
+        _STORED, "                await self._require_stored(control, tokens)\n                return\n",
+        '                raise LeaseLost("replaced")\n',
+        ("tests/store/test_tokens.py::test_a_pair_whose_commit_went_unanswered_is_stored_once",), (82,),
     ),
     Bug(
         "a token that somebody else has renewed is renewed once more",

@@ -27,13 +27,14 @@ BUGS = (
     ),
     Bug(
         "a token reply that was lost is asked for twice more",
-        _REFRESH, "        await self.clock.sleep(REPEAT_AFTER_S)\n",
-        "        await self.clock.sleep(REPEAT_AFTER_S)\n        await self.endpoint.refresh(refresh_token)\n",
+        _REFRESH, "            await self.clock.sleep(REPEAT_AFTER_S)\n",
+        "            await self.clock.sleep(REPEAT_AFTER_S)\n            await self.endpoint.refresh(refresh_token)\n",
         (f"{_TOKEN_CUTS}::test_a_reply_that_is_cut_anywhere_is_asked_for_again",), (48,),
     ),
     Bug(
         "a grant that is lost is not written down",
-        _REFRESH, "            await self.store.refuse(error.code or \"refused\")\n", "",
+        _REFRESH, "            if not await self.store.refuse(tokens.refresh_token, error.code or \"refused\", reason):"
+        "\n                return await self._load()\n", "",
         (f"{_TOKEN_CUTS}::test_a_strict_server_is_asked_once_more_and_no_more",), (45, 48),
     ),
     Bug(
