@@ -44,7 +44,7 @@ class HttpApi:
     records: RequestLog
     clock: Clock
     random: Random
-    outage: Outage = field(default_factory=Outage)  # one for all the clients of that API
+    outage: Outage  # one for all the clients of that API
     scheme: str = "Bearer"
     _newest_date: datetime | None = field(default=None, init=False)
     _warned_of_echo: bool = field(default=False, init=False)

@@ -194,7 +194,7 @@ class App:
         )
 
     def _outage(self, api_url: str) -> Outage:
-        return self.outages.setdefault(api_url, Outage())
+        return self.outages.setdefault(api_url, Outage(self.clock))
 
     async def run_due(self, name: str, giving_way: GivingWay = nullcontext) -> None:
         """Run a round of the installation's due streams; while somebody else drives it, leave it to them."""

@@ -18,6 +18,7 @@ from syncd.errors import ContractBreach, NeedsAuthorization, NotFound, TokenRefu
 from syncd.http.api import HttpApi
 from syncd.http.budget import TokenBudget
 from syncd.http.client import open_client
+from syncd.http.outage import FAILURES_OF_AN_OUTAGE, FORGOTTEN_AFTER_S, Outage
 from syncd.model import Installation
 from syncd.sandbox import Limits as SandboxLimits
 from syncd.sandbox import Sandbox, SandboxSettings
@@ -25,6 +26,7 @@ from syncd.sources import SOURCES
 from syncd.store.requests import PendingRequests
 from syncd.wire.rate_limit import Limits
 from syncd.wire.reply import read_listing
+from syncd.wire.retry import MAX_ATTEMPTS
 from tests.harness import EVENT, PARTICIPANTS, ROLES, UNLIMITED, HastyClock
 
 ACTIVITY = "/events/{event_id}/activities/{activity_id}"
@@ -63,6 +65,7 @@ async def open_remote() -> AsyncIterator[OpenRemote]:
                 records=records,
                 clock=clock,
                 random=Random(7),
+                outage=Outage(clock),
             ), records
 
         async def start(**settings: Any) -> Remote:
@@ -100,6 +103,33 @@ async def test_a_call_is_what_the_contract_asks_for(open_remote: OpenRemote) -> 
     assert (record.status, record.error_code, record.server_request_id) == (200, None, entry["request_id"])
     assert record.bytes == len(reply.body)
     assert record.headroom.remaining == entry["remaining"]
+
+
+@pytest.mark.fault(17)
+async def test_a_moment_in_which_many_calls_fail_at_once_is_no_outage(open_remote: OpenRemote) -> None:
+    remote = await open_remote()
+    api, _ = await remote.api(clock=HastyClock(), limits=Limits(0, 0, 0))
+    remote.sandbox.faults.add({"endpoint": ROLES, "status": 503, "times": 3 * FAILURES_OF_AN_OUTAGE})
+    replies = await asyncio.gather(*(api.get(ROLES) for _ in range(2 * FAILURES_OF_AN_OUTAGE)))
+    assert {reply.status for reply in replies} == {200}
+
+
+@pytest.mark.fault(17)
+async def test_an_outage_that_nobody_has_looked_at_for_long_is_forgotten(open_remote: OpenRemote) -> None:
+    remote, clock = await open_remote(), HastyClock()
+    api, _ = await remote.api(clock=clock)
+    remote.sandbox.faults.add({"endpoint": ROLES, "status": 503, "times": None})
+    while not api.outage.is_on:
+        with pytest.raises(Transient):
+            await api.get(ROLES)
+    before = len(remote.sandbox.log())
+    with pytest.raises(Transient):
+        await api.get(ROLES)
+    assert len(remote.sandbox.log()) == before + 1
+    await clock.sleep(FORGOTTEN_AFTER_S + 1)
+    with pytest.raises(Transient):
+        await api.get(ROLES)
+    assert len(remote.sandbox.log()) == before + 1 + MAX_ATTEMPTS
 
 
 @pytest.mark.case("RV-17")

@@ -19,6 +19,7 @@ from syncd.http.api import HttpApi
 from syncd.http.bounds import Bounds
 from syncd.http.budget import TokenBudget
 from syncd.http.client import Client, exchange, open_client
+from syncd.http.outage import Outage
 from syncd.http.token_endpoint import HttpTokenEndpoint
 from syncd.sources import SOURCES
 from syncd.store.requests import PendingRequests
@@ -87,6 +88,7 @@ async def caller(server: RawServer) -> AsyncIterator[Caller]:
             records=records,
             clock=clock,
             random=Random(7),
+            outage=Outage(clock),
         )
         yield Caller(api, client, budget, records)
 

@@ -23,6 +23,7 @@ from syncd.http.api import HttpApi
 from syncd.http.bounds import Bounds
 from syncd.http.budget import TokenBudget
 from syncd.http.client import open_client
+from syncd.http.outage import Outage
 from syncd.model import Page
 from syncd.sources import SOURCES
 from syncd.store.requests import PendingRequests
@@ -114,6 +115,7 @@ async def scene(framing: str, coding: str, bounds: Bounds | None = None) -> Asyn
             records=records,
             clock=clock,
             random=Random(7),
+            outage=Outage(clock),
         )
         yield Scene(proxy, api, records, server)
 

@@ -156,10 +156,19 @@ BUGS = (
     ),
     Bug(
         "an answer does not end an outage",
-        "syncd/http/outage.py", "self.failures = 0 if is_answer else self.failures + 1",
-        "self.failures += 0 if is_answer else 1",
+        "syncd/http/outage.py", "            self._failures = 0\n        else:\n", "            pass\n        else:\n",
         (f"{_OF_FAILURES}::test_in_an_outage_each_stream_asks_once_and_nothing_is_repeated",
          f"{_OF_FAILURES}::test_an_event_that_is_broken_for_good_takes_no_other_with_it"), (17,),
+    ),
+    Bug(
+        "many calls that fail at once are an outage",
+        "syncd/http/outage.py", "            and self._latest - self._since >= SHORTEST_OUTAGE_S\n", "",
+        ("tests/http/test_api.py::test_a_moment_in_which_many_calls_fail_at_once_is_no_outage",), (17,),
+    ),
+    Bug(
+        "an outage is never forgotten",
+        "syncd/http/outage.py", "            and self.clock.monotonic() - self._latest <= FORGOTTEN_AFTER_S\n", "",
+        ("tests/http/test_api.py::test_an_outage_that_nobody_has_looked_at_for_long_is_forgotten",), (17,),
     ),
     Bug(
         "a pool lets a hundred calls pass",
