@@ -35,11 +35,7 @@ class Outage:
     @property
     def is_on(self) -> bool:
         """No call has been answered for so long that a repeat would be one of many."""
-        return (
-            self._failures >= FAILURES_OF_AN_OUTAGE
-            and self._latest - self._since >= SHORTEST_OUTAGE_S
-            and self.clock.monotonic() - self._latest <= FORGOTTEN_AFTER_S
-        )
+        return self._failures >= FAILURES_OF_AN_OUTAGE and self._latest - self._since >= SHORTEST_OUTAGE_S
 
     def note(self, error: ApiError | None) -> None:
         """How an attempt ended; None: with its reply. A refusal is an answer too."""
