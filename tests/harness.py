@@ -108,15 +108,17 @@ class Bench:
         reply = self.sandbox.connect(self.event_id, scopes, participant_id=participant_id)
         return await self.add_reply("revento-user", reply)
 
-    async def add_reply(self, name: str, reply: Mapping[str, Any], *, check: bool = False) -> Installation:
-        """Add what a token reply opens to the source of that name."""
-        source = SOURCES[name]
+    async def add_reply(
+        self, source_name: str, reply: Mapping[str, Any], *, name: str | None = None, check: bool = False
+    ) -> Installation:
+        """Add what a token reply opens to the source of that name, as the installation `name` or under its own."""
+        source = SOURCES[source_name]
         credentials = read_credentials(
             json.dumps(reply).encode(), now=datetime.now(UTC), account=source.account, consenter=source.consenter
         )
         installation = Installation(
-            name=f"{name}/{credentials.account}",
-            source=name,
+            name=name or f"{source_name}/{credentials.account}",
+            source=source_name,
             account=credentials.account,
             organization=credentials.organization_id,
             timezone=TIMEZONE,

@@ -94,10 +94,19 @@ class TokenManager:
     async def keep_alive(self, within: timedelta) -> None:
         """Renew a pair whose refresh token dies within this time. Raises what `current` raises."""
         async with self._gate:
+            await self.drain()
             tokens = await self._load()
             dies_at = tokens.refresh_expires_at
             if tokens.refresh_token and dies_at and dies_at - self.clock.now() < within:
                 await self._spend(tokens)
+
+    async def to_give_up(self) -> Tokens:
+        """The pair, for revoking it. Raises DatabaseRestored where that would end a grant that lives on elsewhere."""
+        async with self._gate:
+            await self.drain()
+            tokens = await self._load()
+            self._require_present(tokens)
+            return tokens
 
     async def drain(self) -> None:
         """Wait for a refresh under way: its new pair exists nowhere else until it is stored."""
@@ -133,6 +142,8 @@ class TokenManager:
     async def _refresh(self, tokens: Tokens) -> Tokens:
         if tokens.refresh_token is None:
             raise NeedsAuthorization("the access token has expired and there is no refresh token", hint=CONSENT)
+        if tokens.is_refused:
+            raise NeedsAuthorization("the credentials were refused, and wait for a new consent", hint=CONSENT)
         self._require_present(tokens)
         if not await self.store.intend(tokens.refresh_token):
             return await self._load()
@@ -156,10 +167,7 @@ class TokenManager:
         return fresh
 
     def _require_present(self, tokens: Tokens) -> None:
-        """A spent refresh token is not shown again: where the grant lives on elsewhere, that would kill it. Neither is
-        one that was refused."""
-        if tokens.is_refused:
-            raise NeedsAuthorization("the credentials were refused, and wait for a new consent", hint=CONSENT)
+        """A spent refresh token is not shown again: where the grant lives on elsewhere, that would kill it."""
         if tokens.is_from_elsewhere:
             raise DatabaseRestored(
                 "the credentials were stored in another database, and this one holds a copy of them: "

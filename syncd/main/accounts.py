@@ -9,6 +9,7 @@ from datetime import datetime
 from syncd.credentials.generations import GenerationFile
 from syncd.credentials.refresh import GivenToken
 from syncd.errors import ConfigError, NeedsAuthorization, NotFound
+from syncd.logs import get_logger
 from syncd.main.app import App
 from syncd.main.database import GENERATIONS, home
 from syncd.model import Installation
@@ -25,6 +26,8 @@ from syncd.store.restored import Restored, where_we_are
 from syncd.sync.discovery import Discovered, discover
 from syncd.wire.position import Start
 from syncd.wire.tokens import Tokens
+
+log = get_logger(__name__)
 
 
 async def chosen(app: App, names: Sequence[str]) -> list[Installation]:
@@ -51,7 +54,7 @@ async def add_installation(
 
     `granted_at`: when the consent was given, as far as it is known; None: now. An access token that has run out already
     is not checked: renewing it would spend the refresh token before it is stored. Raises NeedsAuthorization where no
-    stream's scope was granted, and the ApiError of the call.
+    stream's scope was granted, the ApiError of the call, and what `store_installation` raises.
     """
     source = SOURCES[installation.source]
     if not any(stream.scope in installation.scopes for stream in source.streams):
@@ -63,7 +66,8 @@ async def add_installation(
     if check and tokens.access_expires_at > app.clock.now():
         await _check(app, installation, tokens, records)
     here = await where_we_are(app.database)
-    await store_installation(app.database, app.vault, installation, tokens, granted_at=granted_at, here=here)
+    if not await store_installation(app.database, app.vault, installation, tokens, granted_at=granted_at, here=here):
+        log.warning("credentials_kept", installation=installation.name, reason="the given ones have been renewed since")
     await app.keep_promises()
     await store_requests(app.database, installation.name, None, records)
     return await find_installation(app.database, installation.name)

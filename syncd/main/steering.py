@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import uuid4
 
-from syncd.errors import NeedsAuthorization, SyncdError, Transient
+from syncd.errors import DatabaseRestored, NeedsAuthorization, SyncdError, Transient
 from syncd.main.app import App
 from syncd.model import Installation
 from syncd.sources import SOURCES
@@ -18,7 +18,6 @@ from syncd.store.installations import find_installation
 from syncd.store.leases import Claim, kept
 from syncd.store.requests import PendingRequests, store_requests
 from syncd.store.steering import count_rows, pause, remove_installation
-from syncd.store.tokens import StoredTokens
 from syncd.sync.round import Watch, require_drivable, take_lease
 from syncd.sync.run import Run
 from syncd.wire.position import Start
@@ -111,14 +110,19 @@ def _streams(installation: Installation) -> Sequence[Stream]:
 async def remove(app: App, installation: Installation, watch: Watch, *, keep_grant: bool) -> Removed:
     """Stop the installation's work, revoke its grant, and delete all but its copied rows.
 
-    When the grant cannot be revoked the installation stays, paused. Raises ConfigError, Transient, DatabaseError.
+    When the grant cannot be revoked the installation stays, paused. Raises ConfigError, Transient, DatabaseError, and
+    DatabaseRestored where the grant lives on elsewhere.
     """
     await pause(app.database, installation.name, "it is being removed")
     revoked: Revoked = None
     claimed = await take_lease(app.order(installation, "remove"), app.database, watch)
     async with kept(app.database, claimed.lease):
         if not keep_grant:
-            tokens = await StoredTokens(app.database, app.vault, claimed.lease).load()
+            try:
+                tokens = await (await app.tokens(installation, claimed.lease)).to_give_up()
+            except DatabaseRestored as error:
+                error.hint = "--keep-grant removes it here and leaves the grant to whoever has it"
+                raise
             await app.token_endpoint(installation).revoke(tokens.refresh_token or tokens.access_token)
             revoked = "grant" if tokens.refresh_token else "access_token"
         await remove_installation(app.database, claimed.lease)

@@ -11,12 +11,13 @@ from uuid import uuid4
 
 from sqlalchemy import RowMapping, Select, case, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncd.errors import ConfigError
+from syncd.errors import ConfigError, NeedsAuthorization
 from syncd.model import Installation, InstallationState, Vault
 from syncd.store.database import Database
 from syncd.store.tables import installations
-from syncd.store.tokens import token_row, write_event, write_tokens
+from syncd.store.tokens import holder_of, token_row, write_event, write_tokens
 from syncd.wire.tokens import Tokens, fingerprint
 
 # A suspension lasts hours or days, and the listing that tells of it has a small budget (contracts/revento.md §8).
@@ -38,12 +39,16 @@ async def store_installation(
     *,
     granted_at: datetime | None = None,
     here: str | None = None,
-) -> None:
+) -> bool:
     """Add the installation, or replace its settings and credentials: either way under a new grant.
 
     `granted_at`: when the organizer consented; None: now. `here`: `restored.where_we_are`.
 
     A pause stays: whoever paused it did not mean the credentials. So does what the API was seen to do with a cursor.
+
+    Credentials that have been renewed since are not taken up again, that would kill the grant: the newer ones stay, and
+    False is returned. Raises NeedsAuthorization where those were refused, ConfigError where another installation has
+    the grant: two would spend its refresh token twice, and its budget.
     """
     row: dict[str, Any] = {
         column.name: getattr(installation, column.name) for column in _COLUMNS if column.name not in _READINGS
@@ -55,6 +60,15 @@ async def store_installation(
         "state_reason": case((is_paused, installations.c.state_reason)),
     }
     async with database.control() as control:
+        holder, is_spent = await holder_of(control, tokens) or (installation.name, False)
+        if holder != installation.name:
+            raise ConfigError(
+                f"the credentials are those of {holder}",
+                hint=f"work with {holder}, or `syncd installations remove --keep-grant {holder}` first",
+            )
+        if is_spent:
+            await _store_settings(control, installation.name, row)
+            return False
         await control.execute(
             insert(installations)
             .values(row | {"state": "active", "created_at": func.clock_timestamp()})
@@ -63,6 +77,18 @@ async def store_installation(
         pair = token_row(vault, installation.name, tokens, here)
         await write_tokens(control, pair | {"granted_at": granted_at or func.clock_timestamp()})
         await write_event(control, installation.name, "issued", fingerprint(tokens.access_token))
+    return True
+
+
+async def _store_settings(control: AsyncConnection, name: str, row: dict[str, Any]) -> None:
+    settings = {column: value for column, value in row.items() if column not in ("state", "scopes", "grant_id")}
+    await control.execute(update(installations).where(installations.c.name == name).values(settings))
+    stored = select(installations.c.state).where(installations.c.name == name)
+    if (await control.execute(stored)).scalar_one() == "needs_consent":
+        raise NeedsAuthorization(
+            f"the credentials are the ones that {name} had: they have been renewed since, and refused",
+            hint="ask whoever consented to do so again, and add what comes of it",
+        )
 
 
 async def list_installations(database: Database) -> list[Installation]:

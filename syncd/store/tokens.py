@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, insert, literal_column, not_, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, literal_column, not_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -155,6 +155,23 @@ def token_row(vault: Vault, installation: str, tokens: Tokens, here: str | None)
         "intent_at": None,
         "updated_at": func.clock_timestamp(),
     }
+
+
+async def holder_of(control: AsyncConnection, tokens: Tokens) -> tuple[str, bool] | None:
+    """The installation that holds this pair, and whether its refresh token has been shown to the server before."""
+    refresh = tokens.refresh_token
+    given = {"access": fingerprint(tokens.access_token), "refresh": None if refresh is None else fingerprint(refresh)}
+    row = (await control.execute(_HOLDER, given)).first()
+    return None if row is None else (row.installation, row.is_spent)
+
+
+_HOLDER = text("""
+    SELECT installation, false AS is_spent FROM syncd.credentials
+    WHERE refresh_fingerprint = :refresh OR access_fingerprint = :access
+    UNION ALL
+    SELECT installation, true FROM syncd.token_events WHERE kind = 'refreshing' AND token_fingerprint = :refresh
+    ORDER BY is_spent LIMIT 1
+""")
 
 
 async def write_tokens(control: AsyncConnection, row: dict[str, Any]) -> None:

@@ -11,7 +11,9 @@ from structlog.testing import capture_logs
 
 from syncd import main
 from syncd.credentials.generations import GenerationFile
-from syncd.errors import DatabaseRestored
+from syncd.errors import ConfigError, DatabaseRestored, NeedsAuthorization
+from syncd.main.steering import remove
+from syncd.sync.round import Watch
 from tests.credentials.test_refresh import events, leased, manager, refreshes
 from tests.harness import TOKEN, Bench
 
@@ -48,6 +50,55 @@ async def test_a_restored_backup_spends_no_token_again(bench: Bench) -> None:
     assert bench.query("SELECT state FROM syncd.installations") == [("active",)]
     set_back(bench, newest)  # a newer backup turns up
     assert (await bench.sync(streams=["event"])).exit_code == 0
+
+
+@pytest.mark.fault(55)
+@pytest.mark.fault(57)
+@pytest.mark.parametrize("keep_grant", [False, True])
+async def test_removing_what_was_set_back_or_copied_ends_no_grant(bench: Bench, keep_grant: bool) -> None:
+    (backup,) = bench.query(f"SELECT {PAIR} FROM syncd.credentials")
+    await renew(bench)
+    set_back(bench, backup)
+    installation = await bench.installation()
+    if keep_grant:
+        await remove(bench.app, installation, Watch(), keep_grant=True)
+    else:
+        with pytest.raises(DatabaseRestored) as error:
+            await remove(bench.app, installation, Watch(), keep_grant=False)
+        assert "--keep-grant" in str(error.value.hint)
+    assert bench.calls("/oauth/revoke") == []
+
+
+@pytest.mark.fault(46)
+@pytest.mark.parametrize("is_refused", [False, True])
+async def test_credentials_that_were_renewed_since_are_not_taken_up_again(bench: Bench, is_refused: bool) -> None:
+    """A script that provisions an installation twice must not kill it."""
+    reply = bench.sandbox.connect(bench.event_id)
+    await bench.add_reply("revento", reply)
+    await renew(bench)
+    if is_refused:
+        bench.execute("UPDATE syncd.installations SET state = 'needs_consent'")
+    before = bench.query("SELECT * FROM syncd.credentials")
+    with pytest.raises(NeedsAuthorization) if is_refused else capture_logs():
+        await bench.add_reply("revento", reply)
+    assert bench.query("SELECT * FROM syncd.credentials") == before
+    assert bench.query("SELECT state FROM syncd.installations") == [("needs_consent" if is_refused else "active",)]
+    if not is_refused:
+        await renew(bench)
+        assert {entry["status"] for entry in refreshes(bench)} == {200}
+
+
+@pytest.mark.fault(46)
+@pytest.mark.fault(63)
+@pytest.mark.parametrize("renewed", [False, True])
+async def test_one_grant_belongs_to_one_installation(bench: Bench, renewed: bool) -> None:
+    reply = bench.sandbox.connect(bench.event_id)
+    first = await bench.add_reply("revento", reply)
+    if renewed:
+        await renew(bench)
+    with pytest.raises(ConfigError, match=f"those of {first.name}"):
+        await bench.add_reply("revento", reply, name="copy")
+    assert bench.query("SELECT name FROM syncd.installations") == [(first.name,)]
 
 
 @pytest.mark.fault(57)

@@ -83,6 +83,22 @@ BUGS = (
         ("tests/store/test_tokens.py::test_a_pair_whose_commit_went_unanswered_is_stored_once",), (82,),
     ),
     Bug(
+        "removing ends a grant that lives on elsewhere",
+        _REFRESH, "            tokens = await self._load()\n            self._require_present(tokens)\n",
+        "            tokens = await self._load()\n",
+        (f"{_OF_RESTORED}::test_removing_what_was_set_back_or_copied_ends_no_grant",), (55, 57),
+    ),
+    Bug(
+        "credentials that were renewed since are taken up again",
+        "syncd/store/installations.py", "        if is_spent:\n", "        if False:\n",
+        (f"{_OF_RESTORED}::test_credentials_that_were_renewed_since_are_not_taken_up_again",), (46,),
+    ),
+    Bug(
+        "one grant may have two installations",
+        "syncd/store/installations.py", "        if holder != installation.name:\n", "        if False:\n",
+        (f"{_OF_RESTORED}::test_one_grant_belongs_to_one_installation",), (46, 63),
+    ),
+    Bug(
         "a token that somebody else has renewed is renewed once more",
         _REFRESH, "            if self._tokens.access_token == refused:\n", "            if refused:\n",
         (f"{_OF_REFRESH}::test_a_token_that_somebody_else_has_renewed_is_used_as_it_is",), (47,),
