@@ -47,7 +47,7 @@ class RunCancelled(SyncdError):
 
 
 class LeaseHeld(SyncdError):
-    """Reaction: wait; another process drives this installation."""
+    """Reaction: wait; another process drives this installation, or rotates the keys."""
 
     exit_code = 7
 

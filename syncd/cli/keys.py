@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import click
 
 from syncd.cli.command import Command, Group
@@ -30,7 +32,8 @@ def rotate(session: Session, verify: bool) -> int:
 
     Keys of your own: put a new one in front of security.encryption_keys, restart `syncd serve`, then rotate. Keys that
     syncd made itself: the new one is made here, and a `syncd serve` that runs has to be restarted. Safe to repeat, and
-    while rounds run. The older keys may go once `--verify` finds nothing under them.
+    while rounds run; of two rotations at once one is turned away. The older keys may go once `--verify` finds nothing
+    under them.
     """
     from syncd import main
     from syncd.credentials.vault import key_id_of
@@ -38,15 +41,17 @@ def rotate(session: Session, verify: bool) -> int:
 
     settings = session.settings()
     main.prepare_database(settings)
-    ring = main.open_vault(settings)
-    found = read(session, lambda database: count_secrets(database, ring, key_id_of))
-    resealed = 0
-    if not verify:
-        if found and set(found) == {ring.first} and not main.add_own_key(settings):
-            session.note(NO_NEW_KEY)
+    # The check takes no lock: it would turn a rotation away.
+    with nullcontext() if verify else main.lone_rotation(settings):
         ring = main.open_vault(settings)
-        resealed = read(session, lambda database: reseal(database, ring, ring.first, key_id_of))
         found = read(session, lambda database: count_secrets(database, ring, key_id_of))
+        resealed = 0
+        if not verify:
+            if found and set(found) == {ring.first} and not main.add_own_key(settings):
+                session.note(NO_NEW_KEY)
+            ring = main.open_vault(settings)
+            resealed = read(session, lambda database: reseal(database, ring, ring.first, key_id_of))
+            found = read(session, lambda database: count_secrets(database, ring, key_id_of))
     older = found.total() - found[ring.first]
     session.answer(
         {"first_key": ring.first, "installations": resealed, "secrets": found, "under_older_keys": older},

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -10,11 +13,12 @@ from sqlalchemy import MetaData
 from syncd.config import Settings
 from syncd.credentials import own_keys
 from syncd.credentials.vault import KeyRing, parse_keys
-from syncd.errors import ConfigError
+from syncd.errors import ConfigError, LeaseHeld
 from syncd.logs import get_logger
 from syncd.sources import SOURCES
 from syncd.store import embedded
 from syncd.store.bi import CONTROL_VIEWS
+from syncd.store.embedded.locks import try_lock
 from syncd.store.tables import metadata as control_tables
 from syncd.store.version import NEWEST, current, require_newest
 
@@ -78,10 +82,34 @@ def open_vault(settings: Settings) -> KeyRing:
         return KeyRing(parse_keys(own_keys.own_keys(own), name=str(own)))
 
 
+@contextmanager
+def lone_rotation(settings: Settings) -> Iterator[None]:
+    """Let one rotation at a time in, from before it reads the keys that were made on first use until nothing is left to
+    encrypt anew: the key that another one adds meanwhile would be lost, and with it what lies under that key.
+
+    Configured keys are added by a person, and need none of this. Raises LeaseHeld while another rotation is inside.
+    """
+    if settings.security.encryption_keys is not None:
+        yield
+        return
+    own = own_keys_path(settings)
+    with embedded.disk_errors(own.parent):
+        lock = try_lock(own.with_name(f"{own.name}.lock"))
+    if lock is None:
+        raise LeaseHeld(
+            f"another `syncd keys rotate` is at work on {own}",
+            hint="wait until it has ended, then see whether to repeat",
+        )
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
 def add_own_key(settings: Settings) -> bool:
     """Put a new key in front of those that were made on first use; False where the keys are configured.
 
-    Raises DatabaseError when the disk has no room.
+    Inside `lone_rotation` only. Raises DatabaseError when the disk has no room.
     """
     if settings.security.encryption_keys is not None:
         return False

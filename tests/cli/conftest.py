@@ -208,7 +208,7 @@ def connected(warehouse: Syncd, remote: Remote) -> Syncd:
     return warehouse
 
 
-def add(warehouse: Syncd, token: str) -> None:
+def add(warehouse: Syncd, token: str, url: str | None = None) -> None:
     """What `syncd installations add --no-check` does, without the cost of a process."""
     from syncd import config, main
     from syncd.cli.installations import Options, described
@@ -219,7 +219,7 @@ def add(warehouse: Syncd, token: str) -> None:
     installation = described(Options("revento", None, "UTC", "sandbox", None, None), credentials, settings)
 
     async def adding() -> None:
-        async with main.open_app(settings, warehouse.variables["SYNCD_DATABASE__URL"], "test") as app:
+        async with main.open_app(settings, url or warehouse.variables["SYNCD_DATABASE__URL"], "test") as app:
             await main.add_installation(app, installation, credentials.tokens, check=False)
 
     asyncio.run(adding())

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from syncd import cli, config, main
+from syncd.cli import keys
+from syncd.cli.session import Session
+from syncd.credentials import own_keys as keys_file
 from syncd.credentials.own_keys import add_own_key, own_keys
-from syncd.credentials.vault import KEY_BYTES
+from syncd.credentials.vault import KEY_BYTES, key_id_of
+from syncd.errors import LeaseHeld
+from syncd.store.database import open_database
+from syncd.store.resealing import count_secrets
 from tests.cli.conftest import KEYS, Remote, Syncd, add
 
 NEW = "new:" + base64.b64encode(b"n" * KEY_BYTES).decode()
@@ -55,6 +65,76 @@ def test_a_key_that_syncd_made_itself_gets_a_new_one_in_front(tmp_path: Path) ->
     assert file.stat().st_mode & 0o777 == 0o600
     assert own_keys(file) == both
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.fault(56)
+def test_a_new_key_is_on_disk_before_anything_is_sealed_under_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name too: a power failure would bring the file without the key back."""
+    file = tmp_path / "encryption_keys"
+    flushed: list[str] = []
+    really = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        really(descriptor)
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            flushed.append(file.read_text())
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    first = own_keys(file)
+    assert flushed[-1] == first
+    both = add_own_key(file)
+    assert flushed[-1] == both != first
+
+
+@pytest.mark.fault(56)
+def test_of_two_rotations_at_once_one_is_turned_away(
+    warehouse: Syncd, sandbox: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second begins when the first has read the keys, and would lose its own to the first one's file."""
+    url, _ = warehouse.variables.pop("SYNCD_DATABASE__URL"), warehouse.variables.pop("SYNCD_SECURITY__ENCRYPTION_KEYS")
+    settings = config.load(None, warehouse.variables)
+    main.home(settings).mkdir()
+    for name in [each for each in os.environ if each.startswith("SYNCD_")]:
+        monkeypatch.delenv(name)
+    for name, value in warehouse.variables.items():
+        monkeypatch.setenv(name, value)
+
+    def read(_session: Session, ask: Callable[..., Any]) -> Any:
+        async def asking() -> Any:
+            async with open_database(url, pool_size=1, lease_s=60) as database:
+                return await ask(database)
+
+        return asyncio.run(asking())
+
+    monkeypatch.setattr(keys, "read", read)
+    monkeypatch.setattr(main, "prepare_database", lambda _settings: url)
+    add(warehouse, sandbox.token(), url)
+
+    def rotate() -> Any:
+        return cli.syncd.main(["keys", "rotate"], prog_name="syncd", obj=Session(), standalone_mode=False)
+
+    readings = iter(["for the ring", "to add a key"])
+    refusals: list[LeaseHeld] = []
+
+    def read_keys(path: Path) -> str:
+        found = own_keys(path)
+        if next(readings, None) == "to add a key":
+            try:
+                rotate()
+            except LeaseHeld as error:
+                refusals.append(error)
+        return found
+
+    monkeypatch.setattr(keys_file, "own_keys", read_keys)
+    assert rotate() == 0
+    (refusal,) = refusals
+    assert (refusal.exit_code, "wait until it has ended" in str(refusal.hint)) == (7, True)
+    ring = main.open_vault(settings)
+    assert read(Session(), lambda database: count_secrets(database, ring, key_id_of)) == {ring.first: 2}
+    assert rotate() == 0, "the lock ends with its rotation"
+    assert main.open_vault(settings).first != ring.first
 
 
 def test_a_restored_database_is_taken_for_the_one_that_counts(

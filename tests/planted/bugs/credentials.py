@@ -160,6 +160,17 @@ BUGS = (
         ("tests/store/test_resealing.py::test_a_renewal_at_the_same_time_is_not_lost",), (56,),
     ),
     Bug(
+        "two rotations add a key each at once",
+        "syncd/cli/keys.py", "with nullcontext() if verify else main.lone_rotation(settings):", "with nullcontext():",
+        ("tests/cli/test_keys.py::test_of_two_rotations_at_once_one_is_turned_away",), (56,),
+    ),
+    Bug(
+        "a key is used before its name is on disk",
+        "syncd/credentials/own_keys.py",
+        "    _flush_folder(path.parent)  # at each call: who made the file may have been killed before\n", "",
+        ("tests/cli/test_keys.py::test_a_new_key_is_on_disk_before_anything_is_sealed_under_it",), (56,),
+    ),
+    Bug(
         "a restored backup spends its token again",
         _REFRESH, "        if (newest := self.generations.newest()) > tokens.generation:\n",
         "        if (newest := self.generations.newest()) > tokens.generation + 9:\n",
