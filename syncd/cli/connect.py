@@ -7,6 +7,7 @@ import sys
 import webbrowser
 from collections.abc import Callable
 from datetime import UTC, datetime
+from threading import Thread
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
@@ -84,7 +85,13 @@ def revento(
     def send() -> None:
         address = consent.address(auth_url)
         session.note("open this address as an organizer of the event:", "", f"  {address}", "")
-        if not no_browser:
+        if no_browser:
+            return
+        # A text browser runs until it is left, which may be never: neither the listener here nor the command's end may
+        # wait for it. Without a listener it has the terminal to itself first; then the address is asked for there.
+        if is_here:
+            Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+        else:
             webbrowser.open(address)
 
     code = run(_caught(session, consent, within, send)) if is_here else _pasted(session, consent, send)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import parse_qs, urlsplit
@@ -67,6 +70,31 @@ def test_a_consent_adds_the_installation(ready: Syncd, remote: Remote, query: Qu
     state, code = parse_qs(urlsplit(address).query)["state"][0], "code="
     assert state not in out
     assert code not in out + err.replace(address, "")
+
+
+# Goes to the address, and stays until it is killed.
+TEXT_BROWSER = """#!{python}
+import os, pathlib, signal, sys, urllib.request
+pathlib.Path("browser.pid").write_text(str(os.getpid()))
+try:
+    urllib.request.urlopen(sys.argv[1], timeout=5)
+finally:
+    signal.pause()
+"""
+
+
+def test_a_text_browser_that_never_ends_holds_nothing_up(ready: Syncd, remote: Remote, tmp_path: Path) -> None:
+    browser = tmp_path / "browser"
+    browser.write_text(TEXT_BROWSER.format(python=sys.executable))
+    browser.chmod(0o700)
+    ready.variables["BROWSER"] = str(browser)
+    with (tmp_path / "said").open("w+") as said:
+        process = ready.start("connect", "revento", remote.event_id, stdout=said, stderr=said)
+        try:
+            assert process.wait(timeout=20) == 0
+        finally:
+            os.kill(int((tmp_path / "browser.pid").read_text()), signal.SIGKILL)
+    assert f"\nrevento/{remote.event_id}\n" in (tmp_path / "said").read_text()
 
 
 def test_a_refusal_ends_with_a_word_and_the_code_of_a_person_who_must_act(ready: Syncd, remote: Remote) -> None:
