@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
-from syncd.errors import DatabaseError
 from syncd.logs import get_logger
 from syncd.store.database import Database
 from syncd.store.tokens import write_event
@@ -34,14 +35,17 @@ class Restored:
 async def where_we_are(database: Database) -> str | None:
     """The server's and the database's own numbers, which no dump carries along; None where the server keeps them back.
 
-    A physical copy has the same ones: of that the generation tells.
+    A physical copy has the same ones: of that the generation tells. Raises DatabaseError for any other failure: taken
+    for not known, it would let a copy spend the original's token.
     """
-    try:
-        async with database.control() as control:
+    async with database.control() as control:
+        try:
             return str((await control.execute(_WHERE)).scalar_one())
-    except DatabaseError as error:
-        log.info("server_not_identified", reason=str(error))
-        return None
+        except DBAPIError as error:
+            if not isinstance(error.orig, InsufficientPrivilege):
+                raise
+    log.info("server_not_identified", reason="the user of database.url may not call pg_control_system()")
+    return None
 
 
 async def accept_restored(database: Database, newest: Callable[[UUID], int]) -> list[Restored]:
@@ -75,4 +79,7 @@ _PARK = text("""
     UPDATE syncd.installations SET state = 'needs_consent', state_reason = :reason, updated_at = clock_timestamp()
     WHERE name = :name
 """)
-_ADOPT = text("UPDATE syncd.credentials SET stored_in = :here WHERE installation = :name")
+# What is known stays where the server keeps its numbers back.
+_ADOPT = text("""
+    UPDATE syncd.credentials SET stored_in = coalesce(CAST(:here AS text), stored_in) WHERE installation = :name
+""")

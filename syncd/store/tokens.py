@@ -140,9 +140,12 @@ def place(installation: str, column: str) -> str:
 
 
 def token_row(vault: Vault, installation: str, tokens: Tokens, here: str | None) -> dict[str, Any]:
-    """The row that stores a pair; an open intent is closed by it."""
+    """The row that stores a pair; an open intent is closed by it.
+
+    Without `here` a `stored_in` that is known stays: forgotten, a later copy would take the pair for its own.
+    """
     refresh = tokens.refresh_token
-    return {
+    row = {
         "installation": installation,
         "access_token": vault.seal(tokens.access_token, place(installation, "access_token")),
         "refresh_token": None if refresh is None else vault.seal(refresh, place(installation, "refresh_token")),
@@ -151,10 +154,10 @@ def token_row(vault: Vault, installation: str, tokens: Tokens, here: str | None)
         "access_expires_at": tokens.access_expires_at,
         "refresh_expires_at": tokens.refresh_expires_at,
         "generation": tokens.generation,
-        "stored_in": here,
         "intent_at": None,
         "updated_at": func.clock_timestamp(),
     }
+    return row if here is None else row | {"stored_in": here}
 
 
 async def holder_of(control: AsyncConnection, tokens: Tokens) -> tuple[str, bool] | None:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from syncd import main
 from syncd.credentials.generations import GenerationFile
-from syncd.errors import ConfigError, DatabaseRestored, NeedsAuthorization
+from syncd.errors import ConfigError, DatabaseError, DatabaseRestored, NeedsAuthorization
 from syncd.main.steering import remove
+from syncd.store import restored
+from syncd.store.restored import where_we_are
 from syncd.sync.round import Watch
 from tests.credentials.test_refresh import events, leased, manager, refreshes
 from tests.harness import TOKEN, Bench
 
 PAIR = "access_token, refresh_token, access_fingerprint, refresh_fingerprint, access_expires_at, generation"
+
+# What a server says that does not let everybody call pg_control_system(); the tests' own user may do anything.
+KEPT_BACK = """
+    CREATE FUNCTION kept_back() RETURNS text LANGUAGE plpgsql AS
+    $$ BEGIN RAISE insufficient_privilege USING MESSAGE = 'permission denied for function pg_control_system'; END $$
+"""
 
 
 async def renew(bench: Bench) -> None:
@@ -139,6 +149,41 @@ async def test_where_the_server_does_not_say_who_it_is_nothing_is_held_back(benc
     store = replace(held.store, here=None)  # type: ignore[type-var]
     bench.execute("UPDATE syncd.credentials SET stored_in = 'elsewhere'")
     assert (await store.load()).is_from_elsewhere is False
+
+
+@pytest.mark.fault(57)
+async def test_a_server_that_keeps_its_numbers_back_makes_nothing_forgotten(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A renewal, a consent and a person's word leave what is known of the pair's origin."""
+    bench.execute(KEPT_BACK)
+    monkeypatch.setattr(restored, "_WHERE", text("SELECT kept_back()"))
+    assert await where_we_are(bench.app.database) is None
+    bench.execute("UPDATE syncd.credentials SET stored_in = 'known'")
+    await renew(bench)
+    await bench.add()
+    await main.accept_restored(bench.app)
+    assert len(refreshes(bench)) == 1
+    assert bench.value("SELECT stored_in FROM syncd.credentials") == "known"
+
+
+@pytest.mark.fault(57)
+async def test_a_server_that_is_not_asked_for_want_of_a_connection_is_not_taken_for_unknown(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.execute("UPDATE syncd.credentials SET stored_in = 'elsewhere'")
+    bench.sandbox.tokens.expire_event(bench.event_id)
+    database = bench.app.database
+    monkeypatch.setattr(database.engine.pool, "_timeout", 0.05)
+    async with AsyncExitStack() as used_up:
+        for _ in range(database.engine.pool.size()):  # type: ignore[attr-defined]
+            await used_up.enter_async_context(database.control())
+        with pytest.raises(DatabaseError, match="no connection to the database is free"):
+            await where_we_are(database)
+    monkeypatch.setattr(restored, "_WHERE", text("SELECT 1 / 0"))
+    with pytest.raises(DatabaseError, match="22012"):
+        await bench.sync(streams=["event"])
+    assert refreshes(bench) == []
 
 
 @pytest.mark.fault(53)

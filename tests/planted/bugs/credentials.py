@@ -184,6 +184,16 @@ BUGS = (
         (f"{_OF_RESTORED}::test_a_copy_in_another_database_leaves_the_tokens_to_the_original",), (57,),
     ),
     Bug(
+        "a server that cannot be asked counts as one that does not say",
+        "syncd/store/restored.py", "if not isinstance(error.orig, InsufficientPrivilege):", "if not error.orig:",
+        (f"{_OF_RESTORED}::test_a_server_that_is_not_asked_for_want_of_a_connection_is_not_taken_for_unknown",), (57,),
+    ),
+    Bug(
+        "a server that does not say makes the pair's origin forgotten",
+        _STORED, 'return row if here is None else row | {"stored_in": here}', 'return row | {"stored_in": here}',
+        (f"{_OF_RESTORED}::test_a_server_that_keeps_its_numbers_back_makes_nothing_forgotten",), (57,),
+    ),
+    Bug(
         "an idle grant is left to die",
         "syncd/store/installations.py", "refresh_expires_at - make_interval(days => :days),",
         "refresh_expires_at + make_interval(days => :days),",
