@@ -34,6 +34,7 @@ from syncd.store.installations import (
     due_streams,
     find_installation,
     promise,
+    set_state,
 )
 from syncd.store.leases import Claim, kept
 from syncd.store.requests import PendingRequests, pause_left_s, spent_ages_s, store_requests
@@ -44,7 +45,7 @@ from syncd.sync.preview import preview_round
 from syncd.sync.removals import Rules
 from syncd.sync.round import Order, RoundResult, Watch, run_round, take_lease
 from syncd.sync.run import AccountApi, GivingWay, Run
-from syncd.sync.standing import consult, standing_of
+from syncd.sync.standing import SUSPENDED, UNLISTED, consult, standing_of
 from syncd.wire.rate_limit import Limits
 
 log = get_logger(__name__)
@@ -85,9 +86,9 @@ class App:
             await self.consult(order.installation.name)
         return result
 
-    async def consult(self, name: str) -> None:
-        """Ask the source how an installation stands whose token is refused, where there are credentials to ask with."""
-        await consult(self.database, name, self._standing)
+    async def consult(self, name: str) -> bool:
+        """Ask the source how an installation stands whose token is refused; False: no credentials to ask with."""
+        return await consult(self.database, name, self._standing)
 
     async def _standing(self, installation: Installation) -> str | None:
         records = PendingRequests()
@@ -96,7 +97,7 @@ class App:
         finally:
             await store_requests(self.database, installation.name, None, records)
         account, *_ = SOURCES[installation.source].ids(installation.account).values()
-        return None if found is None else standing_of(account, found)
+        return None if found is None else standing_of(account, found) or UNLISTED
 
     async def connections(self, source: str, api_url: str, records: RequestLog) -> list[Connection] | None:
         """The source's listing of connections; None where it has none, or there are no credentials to ask with.
@@ -200,7 +201,9 @@ class App:
         """Run a round of the installation's due streams; while somebody else drives it, leave it to them."""
         installation = await find_installation(self.database, name)
         if installation.state == "suspended":
-            await self.consult(name)
+            if not await self.consult(name):
+                log.warning("nobody_to_ask", installation=name, reason="no credentials of the integration are set")
+                await set_state(self.database, installation, "suspended", SUSPENDED)  # or it were due again at once
             return
         if installation.state == "paused":
             await self._keep_alive(installation)

@@ -136,14 +136,23 @@ def _some(names: Iterable[str]) -> str:
 
 async def set_state(
     database: Database, installation: Installation, state: InstallationState, reason: str | None
-) -> None:
-    """Change what the scheduler may do with the installation, and say why; a newer consent is left alone."""
+) -> bool:
+    """Change what the scheduler may do with the installation, and say why.
+
+    False: it is not as it was read any more, a newer consent or a pause has come meanwhile, and is left alone.
+    """
+    as_read = (
+        installations.c.name == installation.name,
+        installations.c.grant_id == installation.grant_id,
+        installations.c.state == installation.state,
+    )
     async with database.control() as control:
-        await control.execute(
+        changed = await control.execute(
             update(installations)
-            .where(installations.c.name == installation.name, installations.c.grant_id == installation.grant_id)
+            .where(*as_read)
             .values(state=state, state_reason=reason, updated_at=func.clock_timestamp())
         )
+        return changed.rowcount == 1
 
 
 async def promise(database: Database, source: str, intervals: Mapping[str, timedelta]) -> None:

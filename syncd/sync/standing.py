@@ -16,31 +16,37 @@ from syncd.store.installations import find_installation, set_state
 
 log = get_logger(__name__)
 
-# Of an account: what its source's listing of connections says; None: nothing, or there is nobody to ask.
+# Of an account: what its source's listing of connections says, UNLISTED where it does not name it; None: there is
+# nobody to ask.
 Ask = Callable[[Installation], Awaitable[str | None]]
 
 # An account that was connected anew stands in the listing more than once: what still works counts.
 _BEST_FIRST = ("active", "suspended", "revoked")
 
+UNLISTED = "unlisted"
 SUSPENDED = "suspended at the source; it is asked again every 15 minutes, and work goes on when it is over"
 
 
-async def consult(database: Database, name: str, ask: Ask) -> None:
+async def consult(database: Database, name: str, ask: Ask) -> bool:
     """Ask the source how an installation stands whose token is refused, and note it. Raises DatabaseError.
 
-    An answer that does not come changes nothing: client credentials that are refused say nothing of the grant.
+    An answer that does not come changes nothing: client credentials that are refused say nothing of the grant. False:
+    there is nobody to ask. Whoever pauses the installation meanwhile is not overruled.
     """
     installation = await find_installation(database, name)
     if installation.state not in ("needs_consent", "suspended"):
-        return
+        return True
     try:
         standing = await ask(installation)
     except ApiError as error:
         log.warning("standing_not_known", installation=name, reason=str(error))
-        standing = installation.state if installation.state == "suspended" else None
-    if (after := _after(installation.state, standing)) is not None:
-        await set_state(database, installation, *after)
+        standing = installation.state
+    if standing is None:
+        return False
+    after = _after(installation.state, standing)
+    if after is not None and await set_state(database, installation, *after):
         log.info("standing", installation=name, standing=standing, state=after[0])
+    return True
 
 
 def standing_of(account: str, connections: Iterable[Connection]) -> str | None:
@@ -49,13 +55,15 @@ def standing_of(account: str, connections: Iterable[Connection]) -> str | None:
     return next((status for status in _BEST_FIRST if status in found), None)
 
 
-def _after(state: InstallationState, standing: str | None) -> tuple[InstallationState, str | None] | None:
+def _after(state: InstallationState, standing: str) -> tuple[InstallationState, str | None] | None:
     """The state that follows, with its reason; None: nothing new."""
     match state, standing:
         case ("needs_consent" | "suspended", "suspended"):
             return "suspended", SUSPENDED
         case ("suspended", "active"):
             return "active", None
+        case ("suspended", "unlisted"):
+            return "needs_consent", "the source does not list the connection"
         case ("suspended", _):
-            return "needs_consent", f"the source lists the connection as {standing or 'unknown'}"
+            return "needs_consent", f"the source lists the connection as {standing}"
     return None

@@ -404,12 +404,14 @@ async def stored_installation(database: Database, name: str) -> Installation | N
     return await find_installation(database, name)
 
 
-async def set_state(database: Database, installation: Installation, state: Any, reason: str | None) -> None:
-    """Change its state."""
+async def set_state(database: Database, installation: Installation, state: Any, reason: str | None) -> bool:
+    """Change its state, if it is as it was read."""
     await database.control()
     known = database.model.installation
-    if known.grant_id == installation.grant_id:
-        database.model.write(installation=replace(known, state=state))
+    if (known.grant_id, known.state) != (installation.grant_id, installation.state):
+        return False
+    database.model.write(installation=replace(known, state=state))
+    return True
 
 
 async def open_run(

@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 
 from syncd.errors import NeedsAuthorization
-from syncd.store.installations import due_installations
+from syncd.model import Installation
+from syncd.store.installations import due_installations, set_state
+from syncd.store.steering import pause
+from syncd.sync.round import Watch
+from syncd.sync.standing import UNLISTED, consult
 from syncd.web.service import scheduler_of
 from tests.daemon.test_schedule import certified, until
 from tests.harness import TOKEN, UNLIMITED, Bench, OpenBench
@@ -112,6 +116,53 @@ async def test_without_client_credentials_nobody_is_asked(bench: Bench) -> None:
     assert (await bench.sync()).exit_code == 4
     assert state(bench)[0] == "needs_consent"
     assert not bench.calls(LISTING)
+
+
+@pytest.mark.fault(44)
+async def test_where_nobody_can_be_asked_a_suspension_stays(asking: Bench) -> None:
+    """By hand nothing is noted, so that who can ask does so in time; the schedule waits a quarter of an hour."""
+    asking.sandbox.tokens.suspend_event(asking.event_id)
+    await asking.sync()
+    wait_over(asking)
+    noted_before = asking.query("SELECT state, state_reason, updated_at FROM syncd.installations")
+    async with asking.second_app() as app:
+        with pytest.raises(NeedsAuthorization, match="is suspended at the source"):
+            await app.run_round(app.order(await asking.installation(), "manual"), Watch())
+        assert asking.query("SELECT state, state_reason, updated_at FROM syncd.installations") == noted_before
+        await app.run_due(asking.names[0])
+    assert (*state(asking), noted(asking)) == (*noted_before[0][:2], True)
+    assert len(asking.calls(LISTING)) == 1
+
+
+async def test_a_suspended_installation_that_is_no_longer_listed_waits_for_a_consent(asking: Bench) -> None:
+    asking.sandbox.tokens.suspend_event(asking.event_id)
+    await asking.sync()
+    asking.sandbox.faults.add({"endpoint": LISTING, "body": json.dumps({"data": [], "has_more": False})})
+    with pytest.raises(NeedsAuthorization, match="waits for a new consent"):
+        await asking.sync()
+    assert state(asking) == ("needs_consent", "the source does not list the connection")
+
+
+@pytest.mark.fault(44)
+@pytest.mark.parametrize("standing", ["active", "suspended", "revoked", UNLISTED])
+async def test_who_pauses_while_the_source_is_asked_is_not_overruled(asking: Bench, standing: str) -> None:
+    asking.sandbox.tokens.suspend_event(asking.event_id)
+    await asking.sync()
+    database, name = asking.app.database, asking.names[0]
+
+    async def ask(_installation: Installation) -> str:
+        assert await pause(database, name, "by hand")
+        return standing
+
+    await consult(database, name, ask)
+    assert state(asking) == ("paused", "by hand")
+
+
+async def test_who_pauses_during_a_round_is_not_overruled_by_its_refusal(bench: Bench) -> None:
+    as_read = await bench.installation()
+    await pause(bench.app.database, as_read.name, "by hand")
+    assert not await set_state(bench.app.database, as_read, "needs_consent", "token_revoked")
+    assert state(bench) == ("paused", "by hand")
 
 
 async def test_a_long_listing_is_read_to_its_end(asking: Bench) -> None:

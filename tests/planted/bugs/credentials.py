@@ -28,6 +28,17 @@ BUGS = (
         ("tests/sync/test_standing.py::test_a_suspension_is_waited_out",), (44,),
     ),
     Bug(
+        "a suspension that nobody can ask after waits for a consent",
+        "syncd/sync/standing.py", "    if standing is None:\n        return False\n",
+        "    standing = standing or UNLISTED\n",
+        ("tests/sync/test_standing.py::test_where_nobody_can_be_asked_a_suspension_stays",), (44,),
+    ),
+    Bug(
+        "the source's answer ends a pause",
+        "syncd/store/installations.py", "        installations.c.state == installation.state,\n", "",
+        ("tests/sync/test_standing.py::test_who_pauses_while_the_source_is_asked_is_not_overruled",), (44,),
+    ),
+    Bug(
         "each task that needs a token refreshes for itself",
         _REFRESH, '        """A token other than the refused one: the stored one if it is newer, else a new one."""\n'
         "        async with self._gate:\n",
