@@ -203,6 +203,7 @@ class RequestRecord:
     retry_after_s: float | None = None
     server_request_id: str | None = None
     waited_ms: int = 0  # for the budget, before it left
+    noted_at: float = field(default=0.0, compare=False)  # when it was over, on the monotonic clock; the log's word
 
 
 # --- what the parts need of each other ------------------------------------------------------------------------------

@@ -158,10 +158,10 @@ class App:
     async def connect(self, run: Run, claimed: Claim) -> AsyncIterator[AccountApi]:
         """The installation's API for one run; a token refresh under way is waited for at the end."""
         limits = self._limits(SOURCES[run.installation.source])
-        name, now = run.installation.name, self.clock.now()
-        spent = await spent_ages_s(self.database, name, now, in_flight=limits.in_flight)
+        name = run.installation.name
+        spent = await spent_ages_s(self.database, name, in_flight=limits.in_flight)
         budget = TokenBudget(limits, self.clock, spent, partial(idling, run))
-        budget.pause(await pause_left_s(self.database, name, now))
+        budget.pause(await pause_left_s(self.database, name))
         tokens = await self.tokens(run.installation, run.lease)
         try:
             yield self.api(run.installation, tokens, budget, run.requests)

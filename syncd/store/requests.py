@@ -4,25 +4,34 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from datetime import datetime
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncCursor
 from sqlalchemy import text
 
+from syncd.clock import SystemClock
 from syncd.model import RequestRecord
 from syncd.store.database import Database, translated
 from syncd.wire.rate_limit import STRAY_S
 from syncd.wire.retry import UNNAMED_WAIT_S
 
+# A budget is rebuilt on another host, and hosts' clocks differ: times are stored by the database's clock. `now` is what
+# the clock that has stamped the record would show at this moment, had nobody set it.
 _INSERT = """
-    INSERT INTO syncd.requests (request_id, run_id, installation, endpoint, sent_at, ended_at, duration_ms, status,
-        error_code, bytes, rate_limit, rate_remaining, rate_reset_at, retry_after_s,
+    INSERT INTO syncd.requests (request_id, run_id, installation, endpoint, sent_at, ended_at, rate_reset_at,
+        duration_ms, status, error_code, bytes, rate_limit, rate_remaining, retry_after_s,
         token_fingerprint, server_request_id, waited_ms)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    SELECT %(request_id)s, %(run_id)s, %(installation)s, %(endpoint)s,
+        %(sent_at)s::timestamptz + ahead, %(ended_at)s::timestamptz + ahead, %(rate_reset_at)s::timestamptz + ahead,
+        %(duration_ms)s, %(status)s, %(error_code)s, %(bytes)s, %(rate_limit)s, %(rate_remaining)s, %(retry_after_s)s,
+        %(token_fingerprint)s, %(server_request_id)s, %(waited_ms)s
+    FROM (SELECT clock_timestamp() - %(now)s AS ahead) AS clocks
     ON CONFLICT (request_id) DO NOTHING
 """
+_CLOCK = SystemClock()
 
 
 class PendingRequests:
@@ -34,7 +43,7 @@ class PendingRequests:
 
     def append(self, record: RequestRecord) -> None:
         """Keep the record until `settle`."""
-        self._records.append(record)
+        self._records.append(replace(record, noted_at=_CLOCK.monotonic()))
         self.made += 1
 
     def pending(self) -> tuple[RequestRecord, ...]:
@@ -68,7 +77,7 @@ async def store_requests(database: Database, installation: str, run_id: UUID | N
     records.settle(pending)
 
 
-async def spent_ages_s(database: Database, installation: str, now: datetime, *, in_flight: int) -> list[float]:
+async def spent_ages_s(database: Database, installation: str, *, in_flight: int) -> list[float]:
     """How long ago each call of the last hour was answered, or can no longer arrive.
 
     A driver that was cut off counts for `in_flight` calls more, which may have been under way and were written down by
@@ -76,16 +85,16 @@ async def spent_ages_s(database: Database, installation: str, now: datetime, *, 
     """
     async with database.control() as control:
         rows = await control.execute(
-            _ANSWERED, {"installation": installation, "now": now, "in_flight": in_flight, "stray_s": STRAY_S}
+            _ANSWERED, {"installation": installation, "in_flight": in_flight, "stray_s": STRAY_S}
         )
         return [max(float(age_s), -STRAY_S) for (age_s,) in rows]
 
 
 _ANSWERED = text("""
-    SELECT extract(epoch FROM CAST(:now AS timestamptz)
+    SELECT extract(epoch FROM clock_timestamp()
         - coalesce(ended_at, sent_at + duration_ms * interval '1 ms' + make_interval(secs => :stray_s)))
     FROM syncd.requests
-    WHERE installation = :installation AND sent_at > CAST(:now AS timestamptz) - interval '2 hours'
+    WHERE installation = :installation AND sent_at > clock_timestamp() - interval '2 hours'
     UNION ALL
     SELECT extract(epoch FROM clock_timestamp() - moment)
     FROM syncd.leases, unnest(cut_off_at) AS moment, generate_series(1, CAST(:in_flight AS integer))
@@ -93,42 +102,45 @@ _ANSWERED = text("""
 """)
 
 
-async def pause_left_s(database: Database, installation: str, now: datetime) -> float:
+async def pause_left_s(database: Database, installation: str) -> float:
     """How many seconds the server still wants no call, as it told an earlier driver; 0 when it does not.
 
     A refusal that named no time counts as it does for the driver that met it.
     """
     async with database.control() as control:
-        until = await control.scalar(
-            text("""
-                SELECT max(ended_at + coalesce(retry_after_s, :unnamed_s) * interval '1 second') FROM syncd.requests
-                WHERE installation = :installation
-                  AND (retry_after_s > 0 OR status = 429 AND error_code IS DISTINCT FROM 'concurrent_limit_exceeded')
-                  AND sent_at > CAST(:now AS timestamptz) - interval '2 hours'
-            """),
-            {"installation": installation, "now": now, "unnamed_s": UNNAMED_WAIT_S},
-        )
-    return 0.0 if until is None else max((until - now).total_seconds(), 0.0)
+        left_s = await control.scalar(_PAUSE_LEFT_S, {"installation": installation, "unnamed_s": UNNAMED_WAIT_S})
+    return max(float(left_s or 0.0), 0.0)
 
 
-def _row(record: RequestRecord, installation: str, run_id: UUID | None) -> list[Any]:
+_PAUSE_LEFT_S = text("""
+    SELECT extract(epoch FROM
+        max(ended_at + coalesce(retry_after_s, :unnamed_s) * interval '1 second') - clock_timestamp())
+    FROM syncd.requests
+    WHERE installation = :installation AND sent_at > clock_timestamp() - interval '2 hours'
+      AND (retry_after_s > 0 OR status = 429 AND error_code IS DISTINCT FROM 'concurrent_limit_exceeded')
+""")
+
+
+def _row(record: RequestRecord, installation: str, run_id: UUID | None) -> dict[str, Any]:
     headroom = record.headroom
-    return [
-        record.request_id,
-        run_id,
-        installation,
-        record.endpoint,
-        record.sent_at,
-        record.ended_at,
-        record.duration_ms,
-        record.status,
-        record.error_code,
-        record.bytes,
-        headroom.limit,
-        headroom.remaining,
-        headroom.reset_at,
-        record.retry_after_s,
-        record.token_fingerprint,
-        record.server_request_id,
-        record.waited_ms,
-    ]
+    noted_at = record.ended_at or record.sent_at + timedelta(milliseconds=record.duration_ms)
+    return {
+        "now": noted_at + timedelta(seconds=_CLOCK.monotonic() - record.noted_at),
+        "request_id": record.request_id,
+        "run_id": run_id,
+        "installation": installation,
+        "endpoint": record.endpoint,
+        "sent_at": record.sent_at,
+        "ended_at": record.ended_at,
+        "rate_reset_at": headroom.reset_at,
+        "duration_ms": record.duration_ms,
+        "status": record.status,
+        "error_code": record.error_code,
+        "bytes": record.bytes,
+        "rate_limit": headroom.limit,
+        "rate_remaining": headroom.remaining,
+        "retry_after_s": record.retry_after_s,
+        "token_fingerprint": record.token_fingerprint,
+        "server_request_id": record.server_request_id,
+        "waited_ms": record.waited_ms,
+    }

@@ -19,9 +19,10 @@ from random import Random
 from uuid import uuid4
 
 from syncd import config, logs, main
+from syncd.store.database import Database
 from syncd.store.installations import find_installation
 from syncd.store.leases import Claim, claim, kept
-from syncd.store.requests import PendingRequests, store_requests
+from syncd.store.requests import PendingRequests, spent_ages_s, store_requests
 from syncd.sync.run import AccountApi, Run
 from tests.contention.clock import FastClock
 from tests.harness import ROLES
@@ -78,6 +79,12 @@ async def _drive(
     logs.configure("json", settings.log.level)
     assert settings.database.url
     random = Random(f"{seed}/{number}")
+
+    async def sped_up(database: Database, name: str, *, in_flight: int) -> list[float]:
+        """The database's clock is the machine's, ours is not."""
+        return [age_s * speed for age_s in await spent_ages_s(database, name, in_flight=in_flight)]
+
+    setattr(main.app, "spent_ages_s", sped_up)  # noqa: B010 - a driver is a process of its own
     async with main.open_app(settings, settings.database.url.get_secret_value(), f"driver {number}") as opened:
         app = replace(opened, clock=FastClock(since, speed))
         while True:

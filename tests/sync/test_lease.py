@@ -18,7 +18,7 @@ from syncd.store.leases import claim, holder, kept
 from syncd.store.steering import remove_installation
 from syncd.sync.round import Watch
 from tests import truth
-from tests.harness import PARTICIPANTS, Bench, OpenBench
+from tests.harness import PARTICIPANTS, Bench, OpenBench, ShiftedClock
 
 
 @pytest.fixture
@@ -317,3 +317,15 @@ async def test_nobody_is_ended_while_the_lease_lasts(open_bench: OpenBench) -> N
         await silent.execute("SELECT 1")
         await silent.commit()
         assert await waiting is None
+
+
+@pytest.mark.fault(65)
+async def test_a_driver_whose_clock_is_ahead_frees_no_budget(open_bench: OpenBench) -> None:
+    """The minute that its predecessor spent is over when it is over, whatever the two hosts' clocks say."""
+    bench = await open_bench({"REVENTO__LIMITS__PER_MINUTE": "1"})
+    await bench.add()
+    assert (await bench.sync(streams=["roles"])).exit_code == 0
+    clock = ShiftedClock(600)
+    bench.app = replace(bench.app, clock=clock)
+    assert (await bench.sync(streams=["roles"])).exit_code == 0
+    assert clock.slept == [pytest.approx(60, abs=10)]

@@ -124,6 +124,16 @@ BUGS = (
         (f"{_OF_REQUESTS}::test_a_call_from_the_future_is_a_call_of_now",), (65,),
     ),
     Bug(
+        "a budget is rebuilt by the clock of the host that spent it",
+        _REQUESTS, "clock_timestamp() - %(now)s AS ahead", "interval '0' AS ahead",
+        (f"{_OF_REQUESTS}::test_times_are_stored_by_the_databases_clock",), (63, 65),
+    ),
+    Bug(
+        "a call counts from when it was stored",
+        _REQUESTS, "timedelta(seconds=_CLOCK.monotonic() - record.noted_at)", "timedelta()",
+        (f"{_OF_REQUESTS}::test_the_ages_of_what_was_spent",), (63,),
+    ),
+    Bug(
         "a time without an offset is in UTC",
         _READERS, "stamp.astimezone(UTC) if stamp.tzinfo else None",
         "stamp.replace(tzinfo=stamp.tzinfo or UTC).astimezone(UTC)",
