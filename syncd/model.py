@@ -261,7 +261,7 @@ class RequestLog(Protocol):
     """Where every attempt is written down."""
 
     def append(self, record: RequestRecord) -> None:
-        """Keep the record; it is stored with the next page, or at the end of the run."""
+        """Keep the record; it is stored with the next page, or at the end of the run, at the latest."""
 
 
 class Vault(Protocol):

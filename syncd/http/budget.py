@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from bisect import insort
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import timedelta
 
@@ -31,11 +31,16 @@ WORTH_TELLING_S = 1.0
 log = get_logger(__name__)
 
 
+async def _keep_no_record(_: int) -> bool:
+    return False
+
+
 class TokenBudget:
     """Lets calls leave as soon as all three budgets have room, in the order in which they asked.
 
     `spent_ages_s`: how long ago earlier calls on this token were answered, whoever made them. `idling` is entered for
-    each wait that is worth telling.
+    each wait that is worth telling. `keep_up` stores what has been asked if that is more than so many calls, and says
+    whether it was: of a driver that is killed, no more than `in_flight` calls may be on no record.
     """
 
     def __init__(
@@ -44,10 +49,12 @@ class TokenBudget:
         clock: Clock,
         spent_ages_s: Iterable[float] = (),
         idling: Callable[[Wait], AbstractAsyncContextManager[None]] = lambda _: nullcontext(),
+        keep_up: Callable[[int], Awaitable[bool]] = _keep_no_record,
     ) -> None:
         self._limits = limits
         self._clock = clock
         self._idling = idling
+        self._keep_up = keep_up
         self._others = Others(HOUR_S + ROUNDING_S)
         self._replies = deque(sorted(clock.monotonic() - age_s for age_s in spent_ages_s))
         self._in_flight = 0
@@ -63,6 +70,8 @@ class TokenBudget:
         """
         async with self._turn:
             await self._wait_for_room()
+            while self._limits.in_flight and await self._keep_up(self._limits.in_flight - self._in_flight - 1):
+                await self._wait_for_room()
             self._in_flight += 1
         stray_s = STRAY_S
         try:

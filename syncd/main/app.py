@@ -37,7 +37,7 @@ from syncd.store.installations import (
     set_state,
 )
 from syncd.store.leases import Claim, kept
-from syncd.store.requests import PendingRequests, pause_left_s, spent_ages_s, store_requests
+from syncd.store.requests import PendingRequests, keep_up, pause_left_s, spent_ages_s, store_requests
 from syncd.store.restored import where_we_are
 from syncd.store.tokens import StoredTokens, put_off
 from syncd.sync.idling import idling
@@ -160,7 +160,8 @@ class App:
         limits = self._limits(SOURCES[run.installation.source])
         name = run.installation.name
         spent = await spent_ages_s(self.database, name, in_flight=limits.in_flight)
-        budget = TokenBudget(limits, self.clock, spent, partial(idling, run))
+        keeping_up = partial(keep_up, self.database, name, run.run_id, run.requests)
+        budget = TokenBudget(limits, self.clock, spent, partial(idling, run), keeping_up)
         budget.pause(await pause_left_s(self.database, name))
         tokens = await self.tokens(run.installation, run.lease)
         try:

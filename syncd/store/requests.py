@@ -1,4 +1,4 @@
-"""The request record: every attempt of every call, stored with the page it brought or at the end of its run."""
+"""The request record: every attempt of every call, stored at the latest with the page it brought or as its run ends."""
 
 from __future__ import annotations
 
@@ -77,11 +77,21 @@ async def store_requests(database: Database, installation: str, run_id: UUID | N
     records.settle(pending)
 
 
+async def keep_up(
+    database: Database, installation: str, run_id: UUID | None, records: PendingRequests, most: int
+) -> bool:
+    """Store what is pending if that is more than `most` attempts, and say whether it was. Raises DatabaseError."""
+    if len(records.pending()) <= most:
+        return False
+    await store_requests(database, installation, run_id, records)
+    return True
+
+
 async def spent_ages_s(database: Database, installation: str, *, in_flight: int) -> list[float]:
     """How long ago each call of the last hour was answered, or can no longer arrive.
 
-    A driver that was cut off counts for `in_flight` calls more, which may have been under way and were written down by
-    nobody: to it who takes over, and to all behind it.
+    A driver that was cut off counts for `in_flight` calls more, which may have been under way or were not stored yet
+    (`keep_up`): to it who takes over, and to all behind it.
     """
     async with database.control() as control:
         rows = await control.execute(

@@ -27,8 +27,7 @@ from syncd.sync.run import AccountApi, Run
 from tests.contention.clock import FastClock
 from tests.harness import ROLES
 
-# As many as may be in flight: what each has asked is stored before it asks again, so no more than these can be lost.
-CALLERS = 5
+CALLERS = 5  # as many as may be in flight
 CALLS_OF_A_TURN = (5, 40)
 ASK_AGAIN_S = 0.02
 
@@ -99,15 +98,14 @@ async def _turn(app: main.App, claimed: Claim, calls: int) -> None:
     run = Run(uuid4(), installation, claimed.lease, app.database, PendingRequests(), 50, lambda _: None)
     left = iter(range(calls))
     async with kept(app.database, claimed.lease), app.connect(run, claimed) as api:
-        await asyncio.gather(*(_call(api, run, left) for _ in range(CALLERS)))
+        await asyncio.gather(*(_call(api, left) for _ in range(CALLERS)))
         await store_requests(run.database, installation.name, run.run_id, run.requests)
 
 
-async def _call(api: AccountApi, run: Run, left: Iterator[int]) -> None:
-    """Calls, each stored a short while after its reply, as a page is."""
+async def _call(api: AccountApi, left: Iterator[int]) -> None:
+    """Calls of one page, as it were: nobody but the budget has them stored before the end of the turn."""
     for _ in left:
         await api.get(ROLES)
-        await store_requests(run.database, run.installation.name, run.run_id, run.requests)
 
 
 if __name__ == "__main__":

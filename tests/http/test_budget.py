@@ -87,6 +87,72 @@ def test_the_server_never_counts_one_call_too_many(seed: int, workers: int, limi
     assert server.most_in_flight <= limits.in_flight
 
 
+class Record:
+    """Calls whose replies are here and that are not stored; to store them takes a while."""
+
+    def __init__(self, server: Server, clock: VirtualClock, store_s: float) -> None:
+        self._server, self._clock, self._store_s = server, clock, store_s
+        self.stored, self.times = 0, 0
+
+    async def keep_up(self, most: int) -> bool:
+        """Store what is not stored if that is more than `most`."""
+        replies = len(self._server.replies)
+        if replies - self.stored <= most:
+            return False
+        await self._clock.sleep(self._store_s)
+        self.stored, self.times = replies, self.times + 1
+        return True
+
+
+@pytest.mark.fault(63)
+@given(
+    seed=st.integers(0, 2**32),
+    workers=st.integers(1, 8),
+    limits=st.builds(Limits, st.integers(3, 40), st.integers(2, 12), st.integers(1, 5)),
+    store_s=st.sampled_from([0.0, 1.0, 30.0]),
+)
+@settings(max_examples=60, deadline=None)
+def test_no_more_calls_can_be_lost_than_may_be_in_flight(
+    seed: int, workers: int, limits: Limits, store_s: float
+) -> None:
+    """Whenever a driver is killed: of what has left, so many calls at most are on no record."""
+
+    latency, would_be_lost = random_latency(seed, 5.0), []
+
+    async def play() -> tuple[Server, Record]:
+        def departed() -> tuple[float, float]:
+            would_be_lost.append(len(server.departures) - record.stored)
+            return latency()
+
+        clock = VirtualClock()
+        server = Server(clock, departed)
+        record = Record(server, clock, store_s)
+        budget = TokenBudget(limits, clock, keep_up=record.keep_up)
+        await clock.run(*(server.calls(budget, 60 // workers) for _ in range(workers)))
+        return server, record
+
+    server, record = asyncio.run(play())
+    assert max(would_be_lost) <= limits.in_flight
+    assert server.most_in(MINUTE_S) <= limits.per_minute
+    assert server.most_in_flight <= limits.in_flight
+    if workers == 1:
+        assert record.times <= 60 // limits.in_flight, "stored at once, not one by one"
+
+
+async def test_a_pause_that_comes_while_the_record_is_stored_counts() -> None:
+    clock = VirtualClock()
+    server = Server(clock, lambda: (0.0, 0.0))
+    record = Record(server, clock, store_s=10.0)
+    budget = TokenBudget(Limits(0, 0, 1), clock, keep_up=record.keep_up)
+
+    async def refused() -> None:
+        await clock.sleep(5.0)
+        budget.pause(42.0)
+
+    await clock.run(server.calls(budget, 2), refused())
+    assert server.departures == [0.0, 47.0]
+
+
 @pytest.mark.parametrize("latency_s", [0.0, 0.3, 1.0])
 async def test_nearly_the_whole_budget_can_be_used(latency_s: float) -> None:
     """Four hours of a backfill: of the 500 calls an hour at least 95 in 100 leave, and of the 30 a minute too."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from tests import truth
-from tests.harness import ACTIVITIES, EVENT, Bench
+from tests.harness import ACTIVITIES, EVENT, Bench, OpenBench
 
 PROGRAM = EVENT + "/program"
 ACTIVITY = ACTIVITIES + "/{activity_id}"
@@ -60,3 +61,34 @@ async def test_a_walk_that_cannot_read_the_whole_ones_fails_and_keeps_what_is_st
     (activities,) = (await bench.sync(streams=["activities"])).streams
     assert activities.status == "failed"
     truth.assert_equal(bench.url, bench.sandbox.truth())
+
+
+@pytest.mark.fault(63)
+async def test_a_page_of_many_calls_has_them_on_record_before_it_is_stored(bench: Bench) -> None:
+    """Whoever takes over from a driver that is killed within such a page counts on five lost calls (RV-20)."""
+    summarise(bench)
+    bench.sandbox.faults.add({"endpoint": PROGRAM, "error": "payload_too_large", "times": None})
+    bench.sandbox.faults.add({"endpoint": ACTIVITY, "nth": 14, "delay_s": 3600})
+    round_ = asyncio.create_task(bench.sync(streams=["activities"]))
+    async with asyncio.timeout(20):
+        while len(bench.calls(ACTIVITY)) < 14:
+            await asyncio.sleep(0.005)
+    stored = {request_id for (request_id,) in bench.query("SELECT request_id::text FROM syncd.requests")}
+    round_.cancel()
+    await asyncio.gather(round_, return_exceptions=True)
+    assert len([call for call in bench.calls() if call["request_id"] not in stored]) <= 5
+    served = sorted(call["request_id"] for call in bench.calls())
+    assert bench.value("SELECT array_agg(request_id::text ORDER BY request_id::text) FROM syncd.requests") == served
+
+
+async def test_a_page_of_one_call_has_no_transaction_for_its_record(
+    open_bench: OpenBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = await open_bench({"REVENTO__PAGE_SIZE": "5"})
+    await bench.add()
+
+    def store_requests(*_: object) -> None:
+        raise AssertionError("they are stored with their pages")
+
+    monkeypatch.setattr("syncd.store.requests.store_requests", store_requests)
+    assert (await bench.sync()).exit_code == 0

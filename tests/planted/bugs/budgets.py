@@ -17,6 +17,7 @@ _OF_API, _OF_REQUESTS, _OF_SCHEDULE = (
     "tests/store/test_requests.py",
     "tests/daemon/test_schedule.py",
 )
+_APP, _OF_SUMMARIES = "syncd/main/app.py", "tests/sync/test_summaries.py"
 _LOOKED_BACK = "tests/wire/test_readers.py::test_a_time_that_no_column_holds"
 _SEEN = f"{_OF_SCHEDULE}::test_a_round_that_waits_is_seen_and_gives_its_place_to_another"
 
@@ -95,6 +96,27 @@ BUGS = (
         "who takes over counts on no lost call",
         _REQUESTS, "generate_series(1, CAST(:in_flight", "generate_series(1, 0 * CAST(:in_flight",
         (f"{_OF_REQUESTS}::test_calls_that_nobody_wrote_down_count_for_every_later_driver",), (63,),
+    ),
+    Bug(
+        "a page of many calls has none of them on record before it is stored",
+        _APP, "partial(idling, run), keeping_up)", "partial(idling, run))",
+        (f"{_OF_SUMMARIES}::test_a_page_of_many_calls_has_them_on_record_before_it_is_stored",), (63,),
+    ),
+    Bug(
+        "more calls than may be in flight are on no record",
+        _BUDGET, "self._limits.in_flight - self._in_flight - 1", "self._limits.in_flight",
+        (f"{_OF_BUDGET}::test_no_more_calls_can_be_lost_than_may_be_in_flight",), (63,),
+    ),
+    Bug(
+        "what is said while the record is stored is not heard",
+        _BUDGET, "                await self._wait_for_room()\n            self._in_flight += 1\n",
+        "                break\n            self._in_flight += 1\n",
+        (f"{_OF_BUDGET}::test_a_pause_that_comes_while_the_record_is_stored_counts",), (63,),
+    ),
+    Bug(
+        "each call's record has a transaction of its own",
+        _REQUESTS, "if len(records.pending()) <= most:", "if not records.pending():",
+        (f"{_OF_SUMMARIES}::test_a_page_of_one_call_has_no_transaction_for_its_record",),
     ),
     Bug(
         "a call that is over does not count",
