@@ -86,6 +86,11 @@ class TokenBudget:
         """Let no call leave for this long: the server has said so."""
         self._paused_until = max(self._paused_until, self._clock.monotonic() + pause_s)
 
+    def wait_s(self) -> float:
+        """How long the next call would wait, as far as it can be told."""
+        wait = self._wait()
+        return 0.0 if wait is None else wait.wait_s
+
     def learn(self, said: Headroom, *, sent_at: float) -> None:
         """Take in what a reply says of the hour, within its call's slot; that left at `sent_at` (monotonic).
 

@@ -80,8 +80,10 @@ async def discovered(app: App) -> list[Discovered]:
     listing.
     """
     source, api_url = "revento", app.settings.revento.api_url
+    here = [one for one in await list_installations(app.database) if (one.source, one.api_url) == (source, api_url)]
+    asker = next((one.name for one in here), None)
     try:
-        found = await app.connections(source, api_url, PendingRequests()) if api_url else None
+        found = await app.connections(source, api_url, asker) if api_url else None
     except NotFound as error:
         raise ConfigError(
             f"Revento has no listing for the integration {app.settings.revento.integration_id!r}: {error}",
@@ -92,7 +94,6 @@ async def discovered(app: App) -> list[Discovered]:
             "the listing of connections needs the integration's own credentials",
             hint="set revento.api_url, .client_id, .client_secret and .integration_id, from the developer console",
         )
-    here = [one for one in await list_installations(app.database) if (one.source, one.api_url) == (source, api_url)]
     return discover(found, here)
 
 

@@ -16,7 +16,7 @@ from syncd.clock import Clock, SystemClock
 from syncd.config import Settings
 from syncd.credentials.generations import GenerationFile
 from syncd.credentials.refresh import ClientCredentials, TokenManager
-from syncd.errors import ContractBreach, LeaseHeld, NeedsAuthorization, Paused, RunCancelled, SyncdError
+from syncd.errors import LeaseHeld, NeedsAuthorization, Paused, RunCancelled, SyncdError
 from syncd.http.api import HttpApi
 from syncd.http.budget import TokenBudget
 from syncd.http.client import Client, open_client
@@ -25,6 +25,7 @@ from syncd.http.token_endpoint import HttpTokenEndpoint
 from syncd.logs import get_logger
 from syncd.main.consent import client_identity
 from syncd.main.database import GENERATIONS, home, open_vault, secret
+from syncd.main.listing import LASTS_S, Listings, client_budget, read_under_any
 from syncd.model import AccessTokens, Budget, Installation, Lease, RequestLog, Vault
 from syncd.sources import SOURCES
 from syncd.sources.base import Connection, Source, Stream
@@ -63,6 +64,7 @@ class App:
     owner: str  # what a lease says of us
     watch: Watch = field(default_factory=Watch)  # who is told of scheduled rounds
     outages: dict[str, Outage] = field(default_factory=dict)  # by the API's address
+    listings: Listings = field(default_factory=Listings)
 
     async def sync(self, orders: Iterable[Order], watch: Watch) -> Sequence[RoundResult | BaseException]:
         """Run rounds side by side; one that cannot run leaves its error in its place."""
@@ -91,43 +93,50 @@ class App:
         return await consult(self.database, name, self._standing)
 
     async def _standing(self, installation: Installation) -> str | None:
-        records = PendingRequests()
-        try:
-            found = await self.connections(installation.source, installation.api_url, records)
-        finally:
-            await store_requests(self.database, installation.name, None, records)
+        # a suspension may be told of a little late, a token that has just been refused only by a newer listing
+        max_age_s = LASTS_S if installation.state == "suspended" else 0.0
+        found = await self.connections(installation.source, installation.api_url, installation.name, max_age_s)
         account, *_ = SOURCES[installation.source].ids(installation.account).values()
         return None if found is None else standing_of(account, found) or UNLISTED
 
-    async def connections(self, source: str, api_url: str, records: RequestLog) -> list[Connection] | None:
+    async def connections(
+        self, source: str, api_url: str, asker: str | None, max_age_s: float = 0.0
+    ) -> list[Connection] | None:
         """The source's listing of connections; None where it has none, or there are no credentials to ask with.
 
-        While the client secret is rotated the next one is tried where the first is refused. Raises ApiError.
+        `asker`: the installation that its calls are written down for. Raises ApiError, DatabaseError.
         """
         walk, identity = SOURCES[source].connections, client_identity(self.settings)
         integration_id = self.settings.revento.integration_id
         if walk is None or not (integration_id and identity):
             return None
-        for number, client_secret in enumerate(identity.secrets, start=1):
-            api = HttpApi(
-                api_url=api_url,
-                places={"integration_id": integration_id},
-                dialect=SOURCES[source].dialect,
-                client=self.client,
-                tokens=ClientCredentials(identity.client_id, client_secret),
-                budget=self.unpaced_budget(),
-                records=records,
-                clock=self.clock,
-                random=SystemRandom(),
-                outage=self._outage(api_url),
-                scheme="Basic",
-            )
+        credentials = [ClientCredentials(identity.client_id, each) for each in identity.secrets]
+
+        async def ask() -> list[Connection]:
+            budget, records = await client_budget(self.database, self.clock, credentials), PendingRequests()
+            apis = [
+                HttpApi(
+                    api_url=api_url,
+                    places={"integration_id": integration_id},
+                    dialect=SOURCES[source].dialect,
+                    client=self.client,
+                    tokens=tokens,
+                    budget=budget,
+                    records=records,
+                    clock=self.clock,
+                    random=SystemRandom(),
+                    outage=self._outage(api_url),
+                    scheme="Basic",
+                )
+                for tokens in credentials
+            ]
             try:
-                return [each async for each in walk(api)]
-            except ContractBreach as error:
-                if error.code != "invalid_client" or number == len(identity.secrets):
-                    raise
-        return None
+                return await read_under_any([walk(api) for api in apis])
+            finally:
+                if asker is not None:
+                    await store_requests(self.database, asker, None, records)
+
+        return await self.listings.get(api_url, ask, self.clock, max_age_s)
 
     def unpaced_budget(self) -> TokenBudget:
         """For calls outside a token's budgets: one at a time."""

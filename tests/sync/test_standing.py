@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -19,6 +20,14 @@ from tests.harness import TOKEN, UNLIMITED, Bench, OpenBench
 
 LISTING = "/developer/integrations/{integration_id}/installations"
 CONFIGURED = {"REVENTO__INTEGRATION_ID": "int_sandbox"}
+# So many more calls like the one for the listing, all made by now.
+SPEND = """
+    INSERT INTO syncd.requests (request_id, installation, endpoint, sent_at, ended_at, duration_ms, waited_ms, status,
+        bytes, token_fingerprint)
+    SELECT gen_random_uuid(), installation, endpoint, clock_timestamp(), clock_timestamp(), 0, 0, 200, 0,
+        token_fingerprint
+    FROM syncd.requests, generate_series(1, %s) WHERE endpoint LIKE '/developer/%%'
+"""
 
 
 def state(bench: Bench) -> Any:
@@ -29,6 +38,12 @@ def state(bench: Bench) -> Any:
 def wait_over(bench: Bench) -> None:
     """The time until the next question has passed."""
     bench.execute("UPDATE syncd.installations SET updated_at = updated_at - interval '15 minutes'")
+    a_minute_later(bench)
+
+
+def a_minute_later(bench: Bench) -> None:
+    """The last listing no longer answers, as it answers no other process."""
+    bench.app.listings.newest.clear()
 
 
 def noted(bench: Bench) -> bool:
@@ -82,10 +97,12 @@ async def test_by_hand_a_suspended_installation_is_asked_after_first(asking: Ben
     asking.sandbox.tokens.suspend_event(asking.event_id)
     await asking.sync()
     before = asking.mark()
+    a_minute_later(asking)
     with pytest.raises(NeedsAuthorization, match="is suspended at the source"):
         await asking.sync()
     assert [call["endpoint"] for call in asking.calls(since=before)] == [LISTING]
     asking.sandbox.tokens.resume_event(asking.event_id)
+    a_minute_later(asking)
     assert (await asking.sync()).exit_code == 0
 
 
@@ -94,6 +111,7 @@ async def test_a_suspension_that_ends_in_a_revocation(asking: Bench) -> None:
     await asking.sync()
     asking.sandbox.tokens.resume_event(asking.event_id)
     asking.sandbox.tokens.revoke_event(asking.event_id)
+    a_minute_later(asking)
     with pytest.raises(NeedsAuthorization, match="waits for a new consent"):
         await asking.sync()
     assert state(asking) == ("needs_consent", "the source lists the connection as revoked")
@@ -106,9 +124,76 @@ async def test_a_listing_that_cannot_be_read_parks_and_resumes_nothing(asking: B
     asking.sandbox.tokens.suspend_event(asking.event_id)
     await asking.sync()
     asking.sandbox.faults.add({"endpoint": LISTING, **fault})
+    a_minute_later(asking)
     with pytest.raises(NeedsAuthorization, match="is suspended at the source"):
         await asking.sync()
     assert state(asking)[0] == "suspended"
+
+
+@pytest.mark.fault(44, 63)
+async def test_a_suspension_of_all_asks_for_few_listings(open_bench: OpenBench) -> None:
+    """The listing's own limit is small: at the sandbox 60 calls an hour, 10 a minute, 2 at once."""
+    bench = await open_bench(CONFIGURED, events=14)
+    for event_id in bench.sandbox.event_ids:
+        await bench.add(event_id)
+        bench.sandbox.tokens.suspend_event(event_id)
+
+    async def suspended() -> int:
+        orders = [bench.app.order(await bench.installation(name), "sync") for name in bench.names]
+        async with asyncio.timeout(20):
+            await bench.app.sync(orders, Watch())
+        return int(bench.value("SELECT count(*) FROM syncd.installations WHERE state = 'suspended'"))
+
+    assert await suspended() == 14
+    assert 0 < len(bench.calls(LISTING)) <= 4
+    before = bench.mark()
+    assert await suspended() == 14
+    assert len(bench.calls(LISTING, since=before)) == 0, "what was listed within the last minute is known"
+    assert {call["status"] for call in bench.calls(LISTING)} == {200}
+
+
+@pytest.mark.fault(44)
+async def test_a_token_that_is_refused_after_a_listing_is_looked_up_in_a_newer_one(open_bench: OpenBench) -> None:
+    bench = await open_bench(CONFIGURED, developer_limits=UNLIMITED, events=2)
+    first, second = [await bench.add(event_id) for event_id in bench.sandbox.event_ids]
+    bench.sandbox.tokens.suspend_event(first.account)
+    await bench.sync(first)
+    bench.sandbox.tokens.suspend_event(second.account)
+    await bench.sync(second)
+    assert len(bench.calls(LISTING)) == 2
+    assert (await bench.installation(second.name)).state == "suspended"
+
+
+@pytest.mark.fault(44, 63)
+async def test_a_spent_budget_of_the_client_credentials_holds_up_nobody(asking: Bench) -> None:
+    """Whoever spent it, and for whichever installation: the standing is left as it is, and asked after later."""
+    asking.sandbox.tokens.suspend_event(asking.event_id)
+    await asking.sync()
+    asking.execute(SPEND, 60)
+    clock, before = asking.hurry(), asking.mark()
+    a_minute_later(asking)
+    await asking.app.run_due(asking.names[0])
+    assert not asking.calls(since=before)
+    assert sum(clock.slept) < 5
+    assert state(asking)[0] == "suspended"
+    (due_in_s,) = (await due_installations(asking.app.database)).values()
+    assert 890 < due_in_s < 900
+    asking.execute("UPDATE syncd.requests SET sent_at = sent_at - interval '1 hour', ended_at = NULL")
+    a_minute_later(asking)
+    await asking.app.run_due(asking.names[0])
+    assert len(asking.calls(LISTING, since=before)) == 1
+
+
+@pytest.mark.fault(63)
+async def test_the_minute_of_the_client_credentials_is_waited_for(asking: Bench) -> None:
+    asking.sandbox.tokens.suspend_event(asking.event_id)
+    await asking.sync()
+    asking.execute(SPEND, 10)
+    clock, before = asking.hurry(), asking.mark()
+    a_minute_later(asking)
+    await asking.app.run_due(asking.names[0])
+    assert 50 < sum(clock.slept) < 62
+    assert len(asking.calls(LISTING, since=before)) == 1
 
 
 async def test_without_client_credentials_nobody_is_asked(bench: Bench) -> None:
@@ -177,6 +262,7 @@ async def test_a_long_listing_is_read_to_its_end(asking: Bench) -> None:
 
 
 async def test_a_listing_without_end_is_given_up(asking: Bench) -> None:
+    asking.hurry()
     asking.sandbox.tokens.suspend_event(asking.event_id)
     page = {"data": [], "has_more": True, "next_cursor": "more"}
     asking.sandbox.faults.add({"endpoint": LISTING, "body": json.dumps(page), "times": None})

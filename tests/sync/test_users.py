@@ -15,6 +15,7 @@ from syncd.sync.round import RoundResult, Watch
 from syncd.web.service import scheduler_of
 from tests.daemon.test_schedule import certified, until
 from tests.harness import TOKEN, UNLIMITED, Bench, OpenBench
+from tests.sync.test_standing import a_minute_later
 from tests.sync.test_verify import verify
 
 PROFILE = "/me/profile"
@@ -224,6 +225,7 @@ async def test_while_the_event_is_suspended_its_people_wait(open_bench: OpenBenc
     assert (await bench.sync()).exit_code == 4
     assert bench.value("SELECT state FROM syncd.installations") == "suspended"
     bench.sandbox.tokens.resume_event(bench.event_id)
+    a_minute_later(bench)
     assert (await bench.sync()).exit_code == 0
     assert bench.value("SELECT state FROM syncd.installations") == "active"
 

@@ -17,7 +17,8 @@ _OF_API, _OF_REQUESTS, _OF_SCHEDULE = (
     "tests/store/test_requests.py",
     "tests/daemon/test_schedule.py",
 )
-_APP, _OF_SUMMARIES = "syncd/main/app.py", "tests/sync/test_summaries.py"
+_OF_SUMMARIES = "tests/sync/test_summaries.py"
+_LISTING, _APP, _OF_STANDING = "syncd/main/listing.py", "syncd/main/app.py", "tests/sync/test_standing.py"
 _LOOKED_BACK = "tests/wire/test_readers.py::test_a_time_that_no_column_holds"
 _SEEN = f"{_OF_SCHEDULE}::test_a_round_that_waits_is_seen_and_gives_its_place_to_another"
 
@@ -171,6 +172,27 @@ BUGS = (
         _READERS, "except (msgspec.ValidationError, OverflowError):\n        return None",
         "except msgspec.ValidationError:\n        return None",
         (_LOOKED_BACK,), (68,),
+    ),
+    Bug(
+        "each installation asks for a listing of its own",
+        _LISTING, "if listing is None or listing.asked_at < oldest:", "if True:",
+        (f"{_OF_STANDING}::test_a_suspension_of_all_asks_for_few_listings",), (44,),
+    ),
+    Bug(
+        "a refused token is looked up in an older listing",
+        _APP, "max_age_s = LASTS_S if installation.state == \"suspended\" else 0.0", "max_age_s = LASTS_S",
+        (f"{_OF_STANDING}::test_a_token_that_is_refused_after_a_listing_is_looked_up_in_a_newer_one",), (44,),
+    ),
+    Bug(
+        "what the client credentials have spent is forgotten",
+        _LISTING, "TokenBudget(CLIENT_LIMITS, clock, spent)", "TokenBudget(CLIENT_LIMITS, clock)",
+        (f"{_OF_STANDING}::test_a_spent_budget_of_the_client_credentials_holds_up_nobody",
+         f"{_OF_STANDING}::test_the_minute_of_the_client_credentials_is_waited_for"), (63,),
+    ),
+    Bug(
+        "a spent hour of the client credentials is waited for",
+        _LISTING, "if (wait_s := budget.wait_s()) > PATIENCE_S:", "if (wait_s := budget.wait_s()) > 3600:",
+        (f"{_OF_STANDING}::test_a_spent_budget_of_the_client_credentials_holds_up_nobody",), (44,),
     ),
     Bug(
         "a full flight waits like a spent hour",
