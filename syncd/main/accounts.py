@@ -12,6 +12,7 @@ from syncd.errors import ConfigError, NeedsAuthorization, NotFound
 from syncd.logs import get_logger
 from syncd.main.app import App
 from syncd.main.database import GENERATIONS, home
+from syncd.main.steering import check_in_time
 from syncd.model import Installation
 from syncd.sources import SOURCES
 from syncd.sources.base import Stream
@@ -104,9 +105,12 @@ async def accept_restored(app: App) -> list[Restored]:
 
 
 async def _check(app: App, installation: Installation, tokens: Tokens, records: PendingRequests) -> None:
-    """Make the first call of the first stream that the token's scopes allow."""
+    """Make the first call of the first stream that the token's scopes allow, within CHECK_WITHIN_S.
+
+    The name may be known, and then its budget too: what was spent on it counts.
+    """
     source = SOURCES[installation.source]
-    api = app.api(installation, GivenToken(tokens.access_token), app.unpaced_budget(), records)
+    api = app.api(installation, GivenToken(tokens.access_token), await app.budget(installation), records)
     first = next(stream for stream in source.streams if stream.scope in installation.scopes)
-    async with aclosing(first.walk(api, installation, Start(), 1)) as pages:
+    async with check_in_time(), aclosing(first.walk(api, installation, Start(), 1)) as pages:
         await anext(pages)

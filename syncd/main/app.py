@@ -138,10 +138,6 @@ class App:
 
         return await self.listings.get(api_url, ask, self.clock, max_age_s)
 
-    def unpaced_budget(self) -> TokenBudget:
-        """For calls outside a token's budgets: one at a time."""
-        return TokenBudget(Limits(0, 0, 1), self.clock)
-
     def order(
         self,
         installation: Installation,
@@ -166,17 +162,22 @@ class App:
     @asynccontextmanager
     async def connect(self, run: Run, claimed: Claim) -> AsyncIterator[AccountApi]:
         """The installation's API for one run; a token refresh under way is waited for at the end."""
-        limits = self._limits(SOURCES[run.installation.source])
-        name = run.installation.name
-        spent = await spent_ages_s(self.database, name, in_flight=limits.in_flight)
-        keeping_up = partial(keep_up, self.database, name, run.run_id, run.requests)
-        budget = TokenBudget(limits, self.clock, spent, partial(idling, run), keeping_up)
-        budget.pause(await pause_left_s(self.database, name))
+        budget = await self.budget(run.installation, run)
         tokens = await self.tokens(run.installation, run.lease)
         try:
             yield self.api(run.installation, tokens, budget, run.requests)
         finally:
             await asyncio.shield(tokens.drain())
+
+    async def budget(self, installation: Installation, run: Run | None = None) -> TokenBudget:
+        """The installation's budget, after all that is on record of that name; `run`: whose waits are told, and whose
+        calls go on record before too many could be lost."""
+        limits, name = self._limits(SOURCES[installation.source]), installation.name
+        spent = await spent_ages_s(self.database, name, in_flight=limits.in_flight)
+        told = run and (partial(idling, run), partial(keep_up, self.database, name, run.run_id, run.requests))
+        budget = TokenBudget(limits, self.clock, spent, *(told or ()))
+        budget.pause(await pause_left_s(self.database, name))
+        return budget
 
     async def tokens(self, installation: Installation, lease: Lease) -> TokenManager:
         """The installation's token pair, for the driver that holds the lease."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 from uuid import uuid4
@@ -72,6 +72,20 @@ async def check_installation(app: App, installation: Installation, watch: Watch,
     return Checked(await find_installation(app.database, installation.name), None, _costs(installation))
 
 
+@asynccontextmanager
+async def check_in_time() -> AsyncIterator[None]:
+    """Raises Transient after CHECK_WITHIN_S."""
+    try:
+        async with asyncio.timeout(CHECK_WITHIN_S):
+            yield
+    except TimeoutError as error:
+        raise Transient(
+            f"the check had no answer within {CHECK_WITHIN_S:g} s",
+            code="timeout",
+            hint="the budget may be spent: `syncd limits` shows until when",
+        ) from error
+
+
 async def _call(app: App, installation: Installation, claimed: Claim) -> None:
     records = PendingRequests()
     run = Run(uuid4(), installation, claimed.lease, app.database, records, 1, lambda _: None)
@@ -80,17 +94,11 @@ async def _call(app: App, installation: Installation, claimed: Claim) -> None:
         raise NeedsAuthorization("no scope that any stream needs was granted", hint="have the event connected again")
     try:
         async with (
-            asyncio.timeout(CHECK_WITHIN_S),
+            check_in_time(),
             app.connect(run, claimed) as api,
             aclosing(stream.walk(api, installation, Start(), 1)) as pages,
         ):
             await anext(pages)
-    except TimeoutError as error:
-        raise Transient(
-            f"the check had no answer within {CHECK_WITHIN_S:g} s",
-            code="timeout",
-            hint="the budget may be spent: `syncd limits` shows until when",
-        ) from error
     finally:
         await store_requests(app.database, installation.name, None, records)
 

@@ -190,6 +190,12 @@ BUGS = (
          f"{_OF_STANDING}::test_the_minute_of_the_client_credentials_is_waited_for"), (63,),
     ),
     Bug(
+        "whoever adds a known name has a budget of its own",
+        "syncd/main/accounts.py", "await app.budget(installation), records)",
+        "await app.budget(__import__(\"dataclasses\").replace(installation, name=\"\")), records)",
+        ("tests/sync/test_check.py::test_whoever_adds_a_known_name_waits_for_its_budget",), (63,),
+    ),
+    Bug(
         "a spent hour of the client credentials is waited for",
         _LISTING, "if (wait_s := budget.wait_s()) > PATIENCE_S:", "if (wait_s := budget.wait_s()) > 3600:",
         (f"{_OF_STANDING}::test_a_spent_budget_of_the_client_credentials_holds_up_nobody",), (44,),
