@@ -31,9 +31,8 @@ def rotate(session: Session, verify: bool) -> int:
     """Encrypt every stored credential anew, under the first key.
 
     Keys of your own: put a new one in front of security.encryption_keys, restart `syncd serve`, then rotate. Keys that
-    syncd made itself: the new one is made here, and a `syncd serve` that runs has to be restarted. Safe to repeat, and
-    while rounds run; of two rotations at once one is turned away. The older keys may go once `--verify` finds nothing
-    under them.
+    syncd made itself: the new one is made here, and what runs takes it up. Safe to repeat, and while rounds run; of
+    two rotations at once one is turned away. The older keys may go once `--verify` finds nothing under them.
     """
     from syncd import main
     from syncd.credentials.vault import key_id_of
@@ -49,7 +48,6 @@ def rotate(session: Session, verify: bool) -> int:
         if not verify:
             if found and set(found) == {ring.first} and not main.add_own_key(settings):
                 session.note(NO_NEW_KEY)
-            ring = main.open_vault(settings)
             resealed = read(session, lambda database: reseal(database, ring, ring.first, key_id_of))
             found = read(session, lambda database: count_secrets(database, ring, key_id_of))
     older = found.total() - found[ring.first]
@@ -65,6 +63,6 @@ def rotate(session: Session, verify: bool) -> int:
     )
     if older:
         session.note("hint: `syncd keys rotate` encrypts them under the first key")
-    elif resealed:
+    elif resealed and settings.security.encryption_keys is not None:
         session.note("hint: restart `syncd serve` if it runs: it knows only the keys that it was started with")
     return NO if older else 0

@@ -29,7 +29,14 @@ def own_keys(path: Path) -> str:
                 path.hardlink_to(fresh.name)
                 log.info("encryption_keys_made", path=str(path))
     _flush_folder(path.parent)  # at each call: who made the file may have been killed before
-    return path.read_text(encoding="ascii", errors="replace").strip()
+    return _read(path)
+
+
+def stored_keys(path: Path) -> str | None:
+    """The keys in `path`; None where there are none yet, and none are made. Raises OSError."""
+    with suppress(FileNotFoundError):
+        return _read(path)
+    return None
 
 
 def add_own_key(path: Path) -> str:
@@ -46,6 +53,10 @@ def add_own_key(path: Path) -> str:
     Path(fresh.name).replace(path)
     log.info("encryption_key_added", path=str(path))
     return own_keys(path)
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="ascii", errors="replace").strip()
 
 
 def _flush_folder(folder: Path) -> None:

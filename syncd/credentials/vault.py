@@ -17,25 +17,26 @@ from syncd.errors import ConfigError
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
+IF_MISSING = "add that key to security.encryption_keys, behind the current one"
 
 
 class KeyRing:
     """`model.Vault` over a ring of keys, in memory only."""
 
-    def __init__(self, keys: Mapping[str, bytes]) -> None:
+    def __init__(self, keys: Mapping[str, bytes], if_missing: str = IF_MISSING) -> None:
         self._keys = {key_id: AESGCM(key) for key_id, key in keys.items()}
-        self._first = next(iter(keys))
+        self._if_missing = if_missing
 
     @property
     def first(self) -> str:
         """The id of the key that encrypts."""
-        return self._first
+        return next(iter(self._keys))
 
     def seal(self, secret: str, where: str) -> bytes:
         """Encrypt under the first key, bound to `where` (`table:row:column`)."""
         nonce = os.urandom(_NONCE_BYTES)
-        key_id = self._first.encode()
-        sealed = self._keys[self._first].encrypt(nonce, secret.encode(), where.encode())
+        key_id = self.first.encode()
+        sealed = self._keys[self.first].encrypt(nonce, secret.encode(), where.encode())
         return bytes([len(key_id)]) + key_id + nonce + sealed
 
     def open(self, sealed: bytes, where: str) -> str:
@@ -43,8 +44,8 @@ class KeyRing:
         key_id, nonce, body = _split(sealed)
         if key_id not in self._keys:
             raise ConfigError(
-                f"the credential at {where} is encrypted under key {key_id!r}, which is not configured",
-                hint="add that key to security.encryption_keys, behind the current one",
+                f"the credential at {where} is encrypted under key {key_id!r}, which is missing",
+                hint=self._if_missing,
             )
         try:
             return self._keys[key_id].decrypt(nonce, body, where.encode()).decode()

@@ -14,7 +14,7 @@ from syncd.clock import SystemClock
 from syncd.config import Settings
 from syncd.doctor.embedded import check_embedded
 from syncd.doctor.installations import check_credentials, check_freshness, check_installations
-from syncd.doctor.keys import check_keys, key_ring
+from syncd.doctor.keys import check_keys
 from syncd.doctor.probe import ask
 from syncd.doctor.running import check_clock, check_daemon, check_host, check_leases, check_traffic, hosts
 from syncd.errors import ConfigError, DatabaseError, Transient
@@ -100,12 +100,16 @@ async def _check_stored(
 
 
 def _key_ring(settings: Settings) -> Vault | ConfigError | None:
-    keys, file = settings.security.encryption_keys, main.own_keys_path(settings)
-    if keys is not None:
-        return key_ring(keys.get_secret_value())
-    if settings.database.url is not None:
-        return ConfigError("security.encryption_keys is not set", hint="see the finding on the configuration")
-    return key_ring(file.read_text(encoding="ascii").strip() if file.exists() else None)
+    """The vault, why there is none, or None where the keys are still to be made."""
+    if settings.security.encryption_keys is None:
+        if settings.database.url is not None:
+            return ConfigError("security.encryption_keys is not set", hint="see the finding on the configuration")
+        if not main.own_keys_path(settings).exists():
+            return None
+    try:
+        return main.open_vault(settings)
+    except ConfigError as error:
+        return error
 
 
 async def _ahead_s(database: Database) -> float:

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from syncd.credentials.vault import KeyRing, parse_keys
 from syncd.errors import ConfigError
 from syncd.findings import Finding
 from syncd.model import Vault
 from syncd.store.observations import CredentialReport
 
 TOPIC = "keys"
-
-
-def key_ring(keys: str | None) -> Vault | ConfigError | None:
-    """The vault, why there is none, or None where the keys are still to be made."""
-    try:
-        return KeyRing(parse_keys(keys)) if keys is not None else None
-    except ConfigError as error:
-        return error
 
 
 def check_keys(ring: Vault | ConfigError | None, credentials: Sequence[CredentialReport]) -> list[Finding]:
@@ -34,7 +25,7 @@ def check_keys(ring: Vault | ConfigError | None, credentials: Sequence[Credentia
 
 def _missing(stored: int) -> Finding:
     if not stored:
-        return Finding(TOPIC, "ok", "there are no keys and no credentials yet; keys are made on first use")
+        return Finding(TOPIC, "ok", "there are no keys and no credentials yet; keys are made with the first ones")
     return Finding(
         TOPIC, "wrong", f"there are no keys, and {stored} stored credentials need them",
         "restore them from a copy, or add the installations again",

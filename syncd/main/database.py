@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from sqlalchemy import MetaData
 from syncd.config import Settings
 from syncd.credentials import own_keys
 from syncd.credentials.vault import KeyRing, parse_keys
-from syncd.errors import ConfigError, LeaseHeld
+from syncd.errors import ConfigError, DatabaseError, LeaseHeld
 from syncd.logs import get_logger
 from syncd.sources import SOURCES
 from syncd.store import embedded
@@ -63,8 +63,43 @@ def prepare_database(settings: Settings) -> str:
     return database_url(settings)
 
 
-def open_vault(settings: Settings) -> KeyRing:
-    """The vault under the configured keys; beside an embedded database they are made on first use.
+class OwnKeyRing:
+    """`model.Vault` under the keys in a file of ours, read at each use: another process may have rotated them since."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._ring(own_keys.stored_keys)  # a file that cannot be used is told before any work
+
+    @property
+    def first(self) -> str:
+        """The id of the key that encrypts; one is made where there is none. Raises ConfigError, DatabaseError."""
+        return self._ring(own_keys.own_keys).first
+
+    def seal(self, secret: str, where: str) -> bytes:
+        """Encrypt under the newest key; the first secret of all has it made.
+
+        Raises DatabaseError alone, which has a renewed pair kept and stored later: it exists nowhere else.
+        """
+        try:
+            return self._ring(own_keys.own_keys).seal(secret, where)
+        except ConfigError as error:
+            raise DatabaseError(str(error), hint=error.hint) from error
+
+    def open(self, sealed: bytes, where: str) -> str:
+        """Decrypt under any of the keys, and make none: a new one opens nothing. Raises ConfigError, DatabaseError."""
+        return self._ring(own_keys.stored_keys).open(sealed, where)
+
+    def _ring(self, read: Callable[[Path], str | None]) -> KeyRing:
+        with embedded.disk_errors(self._path.parent):
+            text = read(self._path)
+        return KeyRing(
+            {} if text is None else parse_keys(text, name=str(self._path)),
+            f"put the lost key back into {self._path} (a comma between two keys), or connect the events anew",
+        )
+
+
+def open_vault(settings: Settings) -> KeyRing | OwnKeyRing:
+    """The vault under the configured keys; beside an embedded database they are made for the first secret of all.
 
     Raises ConfigError for keys that are missing, malformed or unreadable, DatabaseError when the disk has no room.
     """
@@ -77,9 +112,7 @@ def open_vault(settings: Settings) -> KeyRing:
         )
     if configured is not None:
         return KeyRing(parse_keys(configured))
-    own = own_keys_path(settings)
-    with embedded.disk_errors(own.parent):
-        return KeyRing(parse_keys(own_keys.own_keys(own), name=str(own)))
+    return OwnKeyRing(own_keys_path(settings))
 
 
 @contextmanager

@@ -59,6 +59,7 @@ async def store_installation(
         "state": case((is_paused, installations.c.state), else_="active"),
         "state_reason": case((is_paused, installations.c.state_reason)),
     }
+    pair = token_row(vault, installation.name, tokens, here)
     async with database.control() as control:
         holder, is_spent = await holder_of(control, tokens) or (installation.name, False)
         if holder != installation.name:
@@ -74,7 +75,6 @@ async def store_installation(
             .values(row | {"state": "active", "created_at": func.clock_timestamp()})
             .on_conflict_do_update(index_elements=["name"], set_=row | kept)
         )
-        pair = token_row(vault, installation.name, tokens, here)
         await write_tokens(control, pair | {"granted_at": granted_at or func.clock_timestamp()})
         await write_event(control, installation.name, "issued", fingerprint(tokens.access_token))
     return True

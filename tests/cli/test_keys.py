@@ -18,9 +18,12 @@ from syncd.cli.session import Session
 from syncd.credentials import own_keys as keys_file
 from syncd.credentials.own_keys import add_own_key, own_keys
 from syncd.credentials.vault import KEY_BYTES, key_id_of
-from syncd.errors import LeaseHeld
+from syncd.errors import DatabaseError, LeaseHeld
 from syncd.store.database import open_database
-from syncd.store.resealing import count_secrets
+from syncd.store.installations import find_installation
+from syncd.store.resealing import count_secrets, reseal
+from syncd.store.runs import StreamResult
+from syncd.sync.round import Watch
 from tests.cli.conftest import KEYS, Remote, Syncd, add
 
 NEW = "new:" + base64.b64encode(b"n" * KEY_BYTES).decode()
@@ -88,14 +91,21 @@ def test_a_new_key_is_on_disk_before_anything_is_sealed_under_it(
     assert flushed[-1] == both != first
 
 
-@pytest.mark.fault(56)
-def test_of_two_rotations_at_once_one_is_turned_away(
-    warehouse: Syncd, sandbox: Remote, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The second begins when the first has read the keys, and would lose its own to the first one's file."""
+@pytest.fixture
+def own(warehouse: Syncd) -> tuple[config.Settings, str]:
+    """Settings under which the keys lie in a file of ours, and the test's database."""
     url, _ = warehouse.variables.pop("SYNCD_DATABASE__URL"), warehouse.variables.pop("SYNCD_SECURITY__ENCRYPTION_KEYS")
     settings = config.load(None, warehouse.variables)
     main.home(settings).mkdir()
+    return settings, url
+
+
+@pytest.mark.fault(56)
+def test_of_two_rotations_at_once_one_is_turned_away(
+    warehouse: Syncd, sandbox: Remote, own: tuple[config.Settings, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second begins when the first has read the keys, and would lose its own to the first one's file."""
+    settings, url = own
     for name in [each for each in os.environ if each.startswith("SYNCD_")]:
         monkeypatch.delenv(name)
     for name, value in warehouse.variables.items():
@@ -132,9 +142,69 @@ def test_of_two_rotations_at_once_one_is_turned_away(
     (refusal,) = refusals
     assert (refusal.exit_code, "wait until it has ended" in str(refusal.hint)) == (7, True)
     ring = main.open_vault(settings)
-    assert read(Session(), lambda database: count_secrets(database, ring, key_id_of)) == {ring.first: 2}
+    first = ring.first
+    assert read(Session(), lambda database: count_secrets(database, ring, key_id_of)) == {first: 2}
     assert rotate() == 0, "the lock ends with its rotation"
-    assert main.open_vault(settings).first != ring.first
+    assert ring.first != first
+
+
+async def copy(app: main.App, remote: Remote) -> StreamResult:
+    """One round of one stream."""
+    installation = await find_installation(app.database, f"revento/{remote.event_id}")
+    order = app.order(installation, "test", main.chosen_streams(installation, ["event"]))
+    (result,) = (await app.run_round(order, Watch())).streams
+    return result
+
+
+@pytest.mark.fault(56)
+def test_what_runs_goes_on_under_a_key_that_was_rotated_meanwhile(
+    warehouse: Syncd, sandbox: Remote, own: tuple[config.Settings, str]
+) -> None:
+    settings, url = own
+    add(warehouse, sandbox.token(), url)
+
+    async def running() -> None:
+        async with main.open_app(settings, url, "test") as app:
+            assert (await copy(app, sandbox)).status == "certified"
+            main.add_own_key(settings)
+            ring = main.open_vault(settings)
+            assert await reseal(app.database, ring, ring.first, key_id_of) == 1
+            assert (await copy(app, sandbox)).status == "certified"
+            assert key_id_of(app.vault.seal("renewed", "a place")) == ring.first
+
+    asyncio.run(running())
+
+
+@pytest.mark.fault(56)
+def test_a_lost_key_of_our_own_is_told_and_not_replaced_by_a_command_that_reads(
+    warehouse: Syncd, sandbox: Remote, own: tuple[config.Settings, str]
+) -> None:
+    settings, url = own
+    path = main.own_keys_path(settings)
+
+    async def syncing() -> StreamResult:
+        async with main.open_app(settings, url, "test") as app:
+            return await copy(app, sandbox)
+
+    add(warehouse, sandbox.token(), url)
+    kept = path.rename(path.with_name("kept"))
+    lost = asyncio.run(syncing())
+    assert (lost.status, lost.exit_code, path.exists()) == ("failed", 2, False)
+    assert str(lost.hint).startswith(f"put the lost key back into {path}")
+    kept.rename(path)
+    assert asyncio.run(syncing()).status == "certified", "the key was put back"
+    path.unlink()
+    add(warehouse, sandbox.token(), url)
+    assert asyncio.run(syncing()).status == "certified", "the event was connected anew"
+
+
+def test_a_file_of_keys_that_is_malformed_keeps_what_is_to_be_sealed(own: tuple[config.Settings, str]) -> None:
+    """A renewed pair is stored again and again after a DatabaseError, and lost after anything else."""
+    settings, _ = own
+    ring = main.open_vault(settings)
+    main.own_keys_path(settings).write_text("")
+    with pytest.raises(DatabaseError, match="encryption_keys is not"):
+        ring.seal("renewed", "a place")
 
 
 def test_a_restored_database_is_taken_for_the_one_that_counts(

@@ -51,7 +51,7 @@ def test_another_key_of_the_same_name_does_not_open_it() -> None:
 @pytest.mark.fault(56)
 def test_a_key_that_is_gone_is_named() -> None:
     sealed = KeyRing({"k1": OLD}).seal("rev_refresh_x", PLACE)
-    with pytest.raises(ConfigError, match="under key 'k1', which is not configured"):
+    with pytest.raises(ConfigError, match="under key 'k1', which is missing"):
         KeyRing({"k2": NEW}).open(sealed, PLACE)
 
 

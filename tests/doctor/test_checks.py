@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from syncd.credentials.vault import KeyRing, parse_keys
 from syncd.doctor.embedded import LEAST_ROOM_BYTES, ROOM_BYTES, check_embedded, check_files, check_room
 from syncd.doctor.installations import about, check_credentials, check_freshness, check_installations
-from syncd.doctor.keys import check_keys, key_ring
+from syncd.doctor.keys import check_keys
 from syncd.doctor.running import check_clock, check_daemon, check_host, check_leases, check_traffic, hosts
 from syncd.errors import ConfigError, Transient
 from syncd.findings import Finding, exit_code, unchecked
@@ -77,13 +78,13 @@ def test_credentials_by_the_life_before_them(changes: dict[str, object], state: 
 
 
 def test_keys() -> None:
-    ring = key_ring("k1:" + "A" * 43 + "=")
+    ring = KeyRing(parse_keys("k1:" + "A" * 43 + "="))
     refused = replace(PAIR, refusal=ConfigError("does not open", hint="restore the key"))
     assert judged(check_keys(ring, [PAIR])) == [("ok", "all stored credentials open (1)")]
     assert judged(check_keys(ring, [PAIR, refused])) == [("wrong", "does not open")]
     assert judged(check_keys(None, [PAIR])) == [("wrong", "there are no keys, and 1 stored credentials need them")]
     assert judged(check_keys(None, []))[0][0] == "ok"
-    assert judged(check_keys(key_ring("k1:x"), [PAIR]))[0][0] == "wrong"
+    assert judged(check_keys(ConfigError("malformed", hint="restore it"), [PAIR]))[0][0] == "wrong"
 
 
 def test_freshness_with_the_reason_why_it_is_late() -> None:

@@ -58,7 +58,7 @@ async def test_what_is_wrong_is_found(bench: Bench) -> None:
             name, status,
         )  # fmt: skip
     findings = await checkup(bench, name)
-    assert of(findings, "keys")[0][1].endswith("is encrypted under key 'k9', which is not configured")
+    assert of(findings, "keys")[0][1].endswith("is encrypted under key 'k9', which is missing")
     assert "lacks the scope participants.read" in of(findings, "installations")[1][1]
     assert {state for state, _ in of(findings, "freshness")} == {"wrong"}
     assert len(of(findings, "freshness")) == 7

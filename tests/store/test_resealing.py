@@ -42,7 +42,7 @@ async def test_a_secret_that_does_not_open_stays_as_it_is(store: Store) -> None:
         reseal(store.database, ring("k2"), "k2", key_id_of),
         count_secrets(store.database, ring("k2"), key_id_of),
     ):
-        with pytest.raises(ConfigError, match="'lost', which is not configured"):
+        with pytest.raises(ConfigError, match="'lost', which is missing"):
             await work
     assert store.query("SELECT * FROM syncd.credentials") == before
 

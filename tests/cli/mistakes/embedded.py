@@ -46,7 +46,7 @@ def no_room_for_keys(scene: Scene) -> None:
     if scene.is_set:
         return
     scene.set(REVENTO__API_URL="http://127.0.0.1:1", REVENTO__AUTH_URL="http://127.0.0.1:1")
-    scene.write("token.json", f'{{"access_token": "{CANARY}", "event_id": "evt_1"}}')
+    scene.write("token.json", f'{{"access_token": "{CANARY}", "event_id": "evt_1", "scope": "event.read"}}')
     disk = start_on_small_disk(scene)
     assert scene.run("status").exit_code == 0
     fill(disk / "junk")
@@ -127,7 +127,7 @@ THEME = Theme(
         ),
         Mistake(
             "No room for the keys that are made on first use",
-            "syncd installations add revento --credentials token.json",
+            "syncd installations add revento --credentials token.json --no-check",
             "cannot use ‹file›: No space left on device",
             "free space on the disk of ‹data directory›, then repeat: what was stored is intact",
             1,

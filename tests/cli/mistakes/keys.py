@@ -55,7 +55,7 @@ THEME = Theme(
             "A key is missing",
             "syncd sync --stream roles",
             "revento/‹event id› roles: the credential at credentials:revento/‹event id›:access_token "
-            "is encrypted under key 'k1', which is not configured",
+            "is encrypted under key 'k1', which is missing",
             "add that key to security.encryption_keys, behind the current one",
             2,
             "The key that the credentials were stored under is no longer in the list.",

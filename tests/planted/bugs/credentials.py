@@ -182,6 +182,18 @@ BUGS = (
         ("tests/cli/test_keys.py::test_a_new_key_is_on_disk_before_anything_is_sealed_under_it",), (56,),
     ),
     Bug(
+        "a process knows only the keys that it was started with",
+        "syncd/main/database.py", "            text = read(self._path)\n",
+        '            text = self._text = getattr(self, "_text", None) or read(self._path)\n',
+        ("tests/cli/test_keys.py::test_what_runs_goes_on_under_a_key_that_was_rotated_meanwhile",), (56,),
+    ),
+    Bug(
+        "a lost key is replaced by whoever looks for it",
+        "syncd/main/database.py", "return self._ring(own_keys.stored_keys).open(sealed, where)",
+        "return self._ring(own_keys.own_keys).open(sealed, where)",
+        ("tests/cli/test_keys.py::test_a_lost_key_of_our_own_is_told_and_not_replaced_by_a_command_that_reads",), (56,),
+    ),
+    Bug(
         "a restored backup spends its token again",
         _REFRESH, "        if (newest := self.generations.newest()) > tokens.generation:\n",
         "        if (newest := self.generations.newest()) > tokens.generation + 9:\n",
