@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import urlencode
 
-from syncd.errors import ConfigError, NeedsAuthorization
+from syncd.errors import ConfigError, NeedsAuthorization, Transient
 
 VERIFIER_BYTES = 32
 STATE_BYTES = 32
@@ -58,12 +58,19 @@ class Consent:
     def read(self, query: Mapping[str, str]) -> str | None:
         """The code that a redirect brings; None for one that does not answer to us: anybody may send a browser here.
 
-        Raises NeedsAuthorization for a refusal, ConfigError where it is our request that was refused.
+        Raises NeedsAuthorization for a refusal, Transient where the server is in trouble (RFC 6749 §4.1.2.1),
+        ConfigError where it is our request that was refused.
         """
         if not hmac.compare_digest(query.get("state", "").encode(), self.state.encode()):
             return None
         if query.get("error") == "access_denied":
             raise NeedsAuthorization("the organizer refused to connect the event", hint="ask why, and connect it again")
+        if query.get("error") in ("server_error", "temporarily_unavailable"):
+            raise Transient(
+                f"the authorization server could not answer ({query['error']})",
+                code=query["error"],
+                hint="try again later: connect the event again",
+            )
         if "error" in query:
             raise ConfigError(
                 f"the authorization server refused the request ({query['error'][:50]!r})",

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from syncd.credentials.connect import Consent
-from syncd.errors import ConfigError, NeedsAuthorization
+from syncd.errors import ConfigError, NeedsAuthorization, Transient
 
 CALLBACK = "http://127.0.0.1:8440/callback?tenant=1"
 
@@ -54,6 +54,14 @@ def test_the_code_of_our_own_request_is_taken() -> None:
 def test_an_answer_to_another_request_is_none(state: str, answer: dict[str, str]) -> None:
     assert consent().read(answer | {"state": state}) is None
     assert consent().read(answer) is None
+
+
+@pytest.mark.parametrize("error", ["server_error", "temporarily_unavailable"])
+def test_a_server_in_trouble_is_no_mistake_of_ours(error: str) -> None:
+    asked = consent()
+    with pytest.raises(Transient, match=error) as told:
+        asked.read({"error": error, "state": asked.state})
+    assert (told.value.exit_code, "try again later" in str(told.value.hint)) == (75, True)
 
 
 def test_a_refusal_and_a_mistake_of_ours_are_told_apart() -> None:
