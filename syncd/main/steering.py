@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import uuid4
 
-from syncd.errors import DatabaseRestored, NeedsAuthorization, SyncdError, Transient
+from syncd.errors import ConfigError, DatabaseRestored, NeedsAuthorization, SyncdError, Transient
 from syncd.main.app import App
 from syncd.model import Installation
 from syncd.sources import SOURCES
@@ -130,6 +130,9 @@ async def remove(app: App, installation: Installation, watch: Watch, *, keep_gra
                 tokens = await (await app.tokens(installation, claimed.lease)).to_give_up()
             except DatabaseRestored as error:
                 error.hint = "--keep-grant removes it here and leaves the grant to whoever has it"
+                raise
+            except ConfigError as error:
+                error.hint = f"{error.hint}; --keep-grant removes it without its tokens, and revokes nothing"
                 raise
             await app.token_endpoint(installation).revoke(tokens.refresh_token or tokens.access_token)
             revoked = "grant" if tokens.refresh_token else "access_token"

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from syncd.credentials.vault import new_key
 from tests.cli.conftest import Remote, Syncd, add
 
 Query = Callable[..., list[tuple[Any, ...]]]
@@ -154,6 +155,17 @@ def test_a_grant_that_cannot_be_revoked_is_not_forgotten(connected: Syncd, remot
     assert query("SELECT state FROM syncd.installations") == [("paused",)]
     assert connected("installations", "remove", remote.event_id, "--yes", "--keep-grant").exit_code == 0
     assert query("SELECT count(*) FROM syncd.installations") == [(0,)]
+
+
+@pytest.mark.fault(56)
+def test_a_grant_whose_tokens_do_not_open_is_removed_as_the_hint_says(
+    connected: Syncd, remote: Remote, query: Query
+) -> None:
+    connected.variables["SYNCD_SECURITY__ENCRYPTION_KEYS"] = new_key()
+    ended = connected("installations", "remove", remote.event_id, "--yes")
+    assert (ended.exit_code, "--keep-grant removes it" in ended.err) == (2, True)
+    assert query("SELECT state FROM syncd.installations") == [("paused",)]
+    assert connected("installations", "remove", remote.event_id, "--yes", "--keep-grant").exit_code == 0
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
