@@ -93,6 +93,18 @@ async def test_a_suspension_is_waited_out(asking: Bench) -> None:
 
 
 @pytest.mark.case("RV-16")
+async def test_a_suspension_is_not_told_as_a_revocation(asking: Bench) -> None:
+    """By the round that meets it first: the reply itself does not tell the one from the other."""
+    asking.sandbox.tokens.suspend_event(asking.event_id)
+    result = await asking.sync()
+    reasons = {stream.reason for stream in result.streams}
+    assert all("or the connection is suspended" in str(reason) for reason in reasons)
+    assert {reason for (reason,) in asking.query("SELECT reason FROM syncd.stream_status")} == reasons
+    assert {reason for (reason,) in asking.query("SELECT reason FROM syncd.run_streams")} == reasons
+    assert all("where `syncd installations list` says suspended" in str(stream.hint) for stream in result.streams)
+
+
+@pytest.mark.case("RV-16")
 async def test_by_hand_a_suspended_installation_is_asked_after_first(asking: Bench) -> None:
     asking.sandbox.tokens.suspend_event(asking.event_id)
     await asking.sync()

@@ -58,9 +58,11 @@ def _meanings(consenter: _Consenter) -> Mapping[str, _Meaning]:
     return {
         "invalid_token": _Meaning(TokenRefused, "Revento does not know this access token", consenter.again),
         "token_expired": _Meaning(TokenExpired, "the access token has expired"),
+        # Said of a suspension too, which only the listing of connections tells apart (contracts/revento.md C7).
         "token_revoked": _Meaning(
             TokenRefused,
-            f"the access token was revoked by {consenter.revokers}",
+            f"the access token was revoked by {consenter.revokers}, or the connection is suspended",
+            "where `syncd installations list` says suspended, work goes on by itself when that is over; otherwise "
             f"ask {consenter.name} why, then {consenter.again}",
         ),
         "invalid_grant": _Meaning(TokenRefused, "the refresh token is no longer good", consenter.again),

@@ -53,8 +53,10 @@ THEME = Theme(
         Mistake(
             "A consent that was revoked",
             SYNC,
-            "revento/‹event id› event: the access token was revoked by the organizer or by Revento (token_revoked)",
-            f"ask the organizer why, then {AGAIN}",
+            "revento/‹event id› event: the access token was revoked by the organizer or by Revento, or the connection "
+            "is suspended (token_revoked)",
+            "where `syncd installations list` says suspended, work goes on by itself when that is over; otherwise ask "
+            f"the organizer why, then {AGAIN}",
             4,
             "The organizer has disconnected the event, or Revento has. The installation is parked: no further call is "
             "made until new credentials are added; what was copied stays.",
