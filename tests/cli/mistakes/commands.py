@@ -18,8 +18,8 @@ def connected(scene: Scene) -> None:
 
 def two_alike(scene: Scene) -> None:
     """Two installations whose names end alike."""
-    scene.give()
     for name in ("a/evt_x", "b/evt_x"):
+        scene.give()
         added = scene.run(
             *("installations", "add", "revento", "--credentials", "token.json", "--no-check", "--name", name)
         )
