@@ -44,16 +44,21 @@ class Session:
 
     url: str
     _connection: psycopg.Connection | None = None
+    _is_over: bool = False
 
     def run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Run one statement; its rows, if it has any."""
         if self._connection is None or self._connection.closed:
             self._connection = psycopg.connect(self.url, autocommit=True, prepare_threshold=None)
         cursor = self._connection.execute(statement.encode(), values or None)
-        return cursor.fetchall() if cursor.description else []
+        rows = cursor.fetchall() if cursor.description else []
+        if self._is_over:
+            self._connection.close()
+        return rows
 
     def close(self) -> None:
-        """End it; the next statement opens another."""
+        """End it; what is asked afterwards has a session of its own."""
+        self._is_over = True
         if self._connection is not None:
             self._connection.close()
 

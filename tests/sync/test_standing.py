@@ -234,6 +234,7 @@ async def test_where_nobody_can_be_asked_a_suspension_stays(asking: Bench) -> No
 async def test_a_suspended_installation_that_is_no_longer_listed_waits_for_a_consent(asking: Bench) -> None:
     asking.sandbox.tokens.suspend_event(asking.event_id)
     await asking.sync()
+    a_minute_later(asking)
     asking.sandbox.faults.add({"endpoint": LISTING, "body": json.dumps({"data": [], "has_more": False})})
     with pytest.raises(NeedsAuthorization, match="waits for a new consent"):
         await asking.sync()

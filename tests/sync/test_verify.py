@@ -79,8 +79,8 @@ async def test_three_events_are_equal_after_a_sync_and_nothing_is_written(databa
             assert {status for status, *_ in found.values()} == {"equal"}
             assert exit_code(list(proofs.values())) == 0
         assert digest(bench) == before
-    made = len(bench.calls(since=mark))
-    assert bench.value("SELECT count(*) FROM syncd.requests WHERE run_id IS NULL") == made == 3 * 8
+        made = len(bench.calls(since=mark))
+        assert bench.value("SELECT count(*) FROM syncd.requests WHERE run_id IS NULL") == made == 3 * 8
 
 
 async def test_the_database_itself_keeps_it_from_writing(copied: Bench) -> None:
