@@ -170,6 +170,9 @@ class Bench:
 
     def query(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Rows of a query of our own."""
+        if self.session.url != self.url:  # the application goes through a proxy, and we do not
+            self.session.close()
+            self.session = Session(self.url)
         return self.session.run(sql, *parameters)
 
     def value(self, sql: str, *parameters: object) -> Any:
@@ -179,7 +182,11 @@ class Bench:
 
     def execute(self, sql: str, *parameters: object) -> None:
         """Change the database behind the application's back."""
-        self.session.run(sql, *parameters)
+        self.query(sql, *parameters)
+
+    def close(self) -> None:
+        """End the session of its own."""
+        self.session.close()
 
     def hurry(self) -> HastyClock:
         """Let the application's pauses take no time from now on."""
@@ -244,7 +251,7 @@ async def benches(url: str) -> AsyncIterator[OpenBench]:
             sandbox = await stack.enter_async_context(Sandbox(SandboxSettings(**(given | sandbox_settings))))
             app = await stack.enter_async_context(open_app(url, sandbox, **(environ or {})))
             bench = Bench(sandbox, url, app)
-            stack.callback(bench.session.close)
+            stack.callback(bench.close)
             return bench
 
         yield start

@@ -48,10 +48,15 @@ class Session:
 
     def run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Run one statement; its rows, if it has any."""
-        if self._connection is None or self._connection.closed:
-            self._connection = psycopg.connect(self.url, autocommit=True, prepare_threshold=None)
-        cursor = self._connection.execute(statement.encode(), values or None)
-        rows = cursor.fetchall() if cursor.description else []
+        if self._connection is not None and not self._connection.closed:
+            try:
+                return _rows(self._connection, statement, values)
+            except psycopg.OperationalError:
+                if not self._connection.closed:
+                    raise
+        # none yet, or it was ended since the last statement
+        self._connection = psycopg.connect(self.url, autocommit=True, prepare_threshold=None)
+        rows = _rows(self._connection, statement, values)
         if self._is_over:
             self._connection.close()
         return rows
@@ -61,6 +66,11 @@ class Session:
         self._is_over = True
         if self._connection is not None:
             self._connection.close()
+
+
+def _rows(connection: psycopg.Connection, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+    cursor = connection.execute(statement.encode(), values or None)
+    return cursor.fetchall() if cursor.description else []
 
 
 @contextmanager
