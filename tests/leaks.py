@@ -1,8 +1,8 @@
 """What a test run must not produce: a token, a secret or an e-mail address where it has no place.
 
 Everything that the sandbox gives out is a canary: its tokens and its guests' addresses have forms of their own. Every
-test is held to it, by what it logged and printed, the errors that it raised, the processes that it started, and the
-databases that it leaves. `@pytest.mark.leaks` is for a test that leaks on purpose.
+test is held to it, by what it logged and printed and did not read itself, the errors of ours that it raised, the
+processes that it started, and the database of its own that it leaves. `@pytest.mark.leaks`: it leaks on purpose.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -114,22 +114,11 @@ class App:
 
         async def ask() -> list[Connection]:
             budget, records = await client_budget(self.database, self.clock, credentials), PendingRequests()
-            apis = [
-                HttpApi(
-                    api_url=api_url,
-                    places={"integration_id": integration_id},
-                    dialect=SOURCES[source].dialect,
-                    client=self.client,
-                    tokens=tokens,
-                    budget=budget,
-                    records=records,
-                    clock=self.clock,
-                    random=SystemRandom(),
-                    outage=self._outage(api_url),
-                    scheme="Basic",
-                )
-                for tokens in credentials
-            ]
+            places = {"integration_id": integration_id}
+            ask_as = partial(
+                self._api, SOURCES[source], api_url, places=places, budget=budget, records=records, scheme="Basic"
+            )
+            apis = [ask_as(tokens=tokens) for tokens in credentials]
             try:
                 return await read_under_any([walk(api) for api in apis])
             finally:
@@ -174,8 +163,11 @@ class App:
         calls go on record before too many could be lost."""
         limits, name = self._limits(SOURCES[installation.source]), installation.name
         spent = await spent_ages_s(self.database, name, in_flight=limits.in_flight)
-        told = run and (partial(idling, run), partial(keep_up, self.database, name, run.run_id, run.requests))
-        budget = TokenBudget(limits, self.clock, spent, *(told or ()))
+        if run is None:
+            budget = TokenBudget(limits, self.clock, spent)
+        else:
+            keeping_up = partial(keep_up, self.database, name, run.run_id, run.requests)
+            budget = TokenBudget(limits, self.clock, spent, partial(idling, run), keeping_up)
         budget.pause(await pause_left_s(self.database, name))
         return budget
 
@@ -192,9 +184,23 @@ class App:
     def api(self, installation: Installation, tokens: AccessTokens, budget: Budget, records: RequestLog) -> HttpApi:
         """The installation's API under a token of its own."""
         source = SOURCES[installation.source]
+        places = source.ids(installation.account)
+        return self._api(source, installation.api_url, places=places, tokens=tokens, budget=budget, records=records)
+
+    def _api(
+        self,
+        source: Source,
+        api_url: str,
+        *,
+        places: Mapping[str, str],
+        tokens: AccessTokens,
+        budget: Budget,
+        records: RequestLog,
+        scheme: str = "Bearer",
+    ) -> HttpApi:
         return HttpApi(
-            api_url=installation.api_url,
-            places=source.ids(installation.account),
+            api_url=api_url,
+            places=places,
             dialect=source.dialect,
             client=self.client,
             tokens=tokens,
@@ -202,11 +208,9 @@ class App:
             records=records,
             clock=self.clock,
             random=SystemRandom(),
-            outage=self._outage(installation.api_url),
+            outage=self.outages.setdefault(api_url, Outage(self.clock)),
+            scheme=scheme,
         )
-
-    def _outage(self, api_url: str) -> Outage:
-        return self.outages.setdefault(api_url, Outage(self.clock))
 
     async def run_due(self, name: str, giving_way: GivingWay = nullcontext) -> None:
         """Run a round of the installation's due streams; while somebody else drives it, leave it to them."""

@@ -63,10 +63,13 @@ async def store_installation(
     async with database.control() as control:
         holder, is_spent = await holder_of(control, tokens) or (installation.name, False)
         if holder != installation.name:
-            raise ConfigError(
-                f"the credentials are those of {holder}",
-                hint=f"work with {holder}, or `syncd installations remove --keep-grant {holder}` first",
+            # Renewed since, they would outlive its removal as a refresh token that is spent, and kill the grant.
+            otherwise = (
+                "have the account connected again for another one"
+                if is_spent
+                else f"`syncd installations remove --keep-grant {holder}` first"
             )
+            raise ConfigError(f"the credentials are those of {holder}", hint=f"work with {holder}, or {otherwise}")
         if is_spent:
             await _store_settings(control, installation.name, row)
             return False
@@ -81,9 +84,9 @@ async def store_installation(
 
 
 async def _store_settings(control: AsyncConnection, name: str, row: dict[str, Any]) -> None:
+    """All but the credentials and their scopes. Raises NeedsAuthorization, with nothing stored, where they are dead."""
     settings = {column: value for column, value in row.items() if column not in ("state", "scopes", "grant_id")}
-    await control.execute(update(installations).where(installations.c.name == name).values(settings))
-    stored = select(installations.c.state).where(installations.c.name == name)
+    stored = update(installations).where(installations.c.name == name).values(settings).returning(installations.c.state)
     if (await control.execute(stored)).scalar_one() == "needs_consent":
         raise NeedsAuthorization(
             f"the credentials are the ones that {name} had: they have been renewed since, and refused",

@@ -118,7 +118,8 @@ class Syncd:
         """Leave no process behind."""
         for process in self.started:
             process.kill()
-            process.communicate()
+            for said in filter(None, process.communicate()):
+                LEAKS.look("what a process in the background printed at last", str(said))
 
     def environment(self, variables: dict[str, str]) -> dict[str, str]:
         """What the command finds in its environment."""

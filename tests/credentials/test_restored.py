@@ -106,8 +106,9 @@ async def test_one_grant_belongs_to_one_installation(bench: Bench, renewed: bool
     first = await bench.add_reply("revento", reply)
     if renewed:
         await renew(bench)
-    with pytest.raises(ConfigError, match=f"those of {first.name}"):
+    with pytest.raises(ConfigError, match=f"those of {first.name}") as error:
         await bench.add_reply("revento", reply, name="copy")
+    assert ("--keep-grant" in str(error.value.hint)) != renewed, "what was renewed is spent, and stays so"
     assert bench.query("SELECT name FROM syncd.installations") == [(first.name,)]
 
 

@@ -142,7 +142,8 @@ async def test_a_listing_that_cannot_be_read_parks_and_resumes_nothing(asking: B
     assert state(asking)[0] == "suspended"
 
 
-@pytest.mark.fault(44, 63)
+@pytest.mark.fault(44)
+@pytest.mark.fault(63)
 async def test_a_suspension_of_all_asks_for_few_listings(open_bench: OpenBench) -> None:
     """The listing's own limit is small: at the sandbox 60 calls an hour, 10 a minute, 2 at once."""
     bench = await open_bench(CONFIGURED, events=14)
@@ -176,7 +177,8 @@ async def test_a_token_that_is_refused_after_a_listing_is_looked_up_in_a_newer_o
     assert (await bench.installation(second.name)).state == "suspended"
 
 
-@pytest.mark.fault(44, 63)
+@pytest.mark.fault(44)
+@pytest.mark.fault(63)
 async def test_a_spent_budget_of_the_client_credentials_holds_up_nobody(asking: Bench) -> None:
     """Whoever spent it, and for whichever installation: the standing is left as it is, and asked after later."""
     asking.sandbox.tokens.suspend_event(asking.event_id)

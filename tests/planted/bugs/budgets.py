@@ -100,8 +100,7 @@ BUGS = (
     ),
     Bug(
         "a page of many calls has none of them on record before it is stored",
-        _APP, "(partial(idling, run), partial(keep_up, self.database, name, run.run_id, run.requests))",
-        "(partial(idling, run),)",
+        _APP, "partial(idling, run), keeping_up)", "partial(idling, run))",
         (f"{_OF_SUMMARIES}::test_a_page_of_many_calls_has_them_on_record_before_it_is_stored",), (63,),
     ),
     Bug(
