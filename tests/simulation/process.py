@@ -43,6 +43,7 @@ class Process:
     async def act(self, delay_s: float = 0.0) -> None:
         """Pass here before and after each act on the world. Raises Killed."""
         await asyncio.sleep(delay_s)
-        await self._runs.wait()
+        if not self._runs.is_set():
+            await self._runs.wait()
         if self.is_dead:
             raise Killed

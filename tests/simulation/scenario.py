@@ -231,7 +231,6 @@ class Play:
         known = self.model.installation
         if self.remembered[known.grant_id].newest() > self.model.state.tokens.generation and known.state == "active":
             self.verdict.fired.add("renewal lost by the database")
-            self.struck = True
             self.model.write(installation=replace(known, state="needs_consent"))
 
     def _consent_if_asked(self) -> None:
