@@ -34,8 +34,8 @@ from syncd.store.installations import (
     KEPT_ALIVE,
     due_streams,
     find_installation,
+    note_asked,
     promise,
-    set_state,
 )
 from syncd.store.leases import Claim, kept
 from syncd.store.requests import PendingRequests, keep_up, pause_left_s, spent_ages_s, store_requests
@@ -46,7 +46,7 @@ from syncd.sync.preview import preview_round
 from syncd.sync.removals import Rules
 from syncd.sync.round import Order, RoundResult, Watch, run_round, take_lease
 from syncd.sync.run import AccountApi, GivingWay, Run
-from syncd.sync.standing import SUSPENDED, UNLISTED, consult, standing_of
+from syncd.sync.standing import UNLISTED, consult, standing_of
 from syncd.wire.rate_limit import Limits
 
 log = get_logger(__name__)
@@ -85,16 +85,15 @@ class App:
             await self.consult(order.installation.name)
         result = await run_round(order, self.database, self.connect, watch)
         if result.exit_code == NeedsAuthorization.exit_code:
-            await self.consult(order.installation.name)
+            # what was listed before the refusal does not explain it
+            await self.consult(order.installation.name, max_age_s=0.0)
         return result
 
-    async def consult(self, name: str) -> bool:
+    async def consult(self, name: str, max_age_s: float = LASTS_S) -> bool:
         """Ask the source how an installation stands whose token is refused; False: no credentials to ask with."""
-        return await consult(self.database, name, self._standing)
+        return await consult(self.database, name, partial(self._standing, max_age_s=max_age_s))
 
-    async def _standing(self, installation: Installation) -> str | None:
-        # a suspension may be told of a little late, a token that has just been refused only by a newer listing
-        max_age_s = LASTS_S if installation.state == "suspended" else 0.0
+    async def _standing(self, installation: Installation, max_age_s: float) -> str | None:
         found = await self.connections(installation.source, installation.api_url, installation.name, max_age_s)
         account, *_ = SOURCES[installation.source].ids(installation.account).values()
         return None if found is None else standing_of(account, found) or UNLISTED
@@ -215,10 +214,10 @@ class App:
     async def run_due(self, name: str, giving_way: GivingWay = nullcontext) -> None:
         """Run a round of the installation's due streams; while somebody else drives it, leave it to them."""
         installation = await find_installation(self.database, name)
-        if installation.state == "suspended":
-            if not await self.consult(name):
+        if installation.state in ("suspended", "needs_consent"):
+            if not await self.consult(name) and installation.state == "suspended":
                 log.warning("nobody_to_ask", installation=name, reason="no credentials of the integration are set")
-                await set_state(self.database, installation, "suspended", SUSPENDED)  # or it were due again at once
+            await note_asked(self.database, installation)  # or it were due again at once
             return
         if installation.state == "paused":
             await self._keep_alive(installation)

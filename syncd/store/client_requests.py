@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import text
 
 from syncd.store.database import Database
+from syncd.store.requests import ANSWERED_FOR_S, PAUSE_S, PAUSES
 from syncd.wire.rate_limit import STRAY_S
 from syncd.wire.retry import UNNAMED_WAIT_S
 
@@ -24,11 +25,8 @@ async def client_spending(database: Database, fingerprints: Sequence[str]) -> tu
 
 
 # By installation, whose index the requests have.
-_SPENT = text("""
-    SELECT extract(epoch FROM clock_timestamp()
-            - coalesce(ended_at, sent_at + duration_ms * interval '1 ms' + make_interval(secs => :stray_s))),
-        CASE WHEN retry_after_s > 0 OR status = 429 AND error_code IS DISTINCT FROM 'concurrent_limit_exceeded'
-            THEN coalesce(retry_after_s, :unnamed_s) END
+_SPENT = text(f"""
+    SELECT {ANSWERED_FOR_S}, CASE WHEN {PAUSES} THEN {PAUSE_S} END
     FROM syncd.installations JOIN syncd.requests ON installation = name
     WHERE token_fingerprint = ANY(:fingerprints) AND sent_at > clock_timestamp() - interval '2 hours'
 """)

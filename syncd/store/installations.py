@@ -21,7 +21,7 @@ from syncd.store.tokens import holder_of, token_row, write_event, write_tokens
 from syncd.wire.tokens import Tokens, fingerprint
 
 # A suspension lasts hours or days, and the listing that tells of it has a small budget (contracts/revento.md §8).
-ASK_SUSPENDED_EVERY_S = 900.0
+ASK_EVERY_S = 900.0
 # A refresh token that nobody uses dies after 90 days (contracts/revento.md §2); an idle one is renewed after 30.
 KEPT_ALIVE = timedelta(days=60)
 
@@ -158,6 +158,15 @@ async def set_state(
         return changed.rowcount == 1
 
 
+async def note_asked(database: Database, installation: Installation) -> None:
+    """Begin the wait anew until the source is asked after the installation; one that has changed is left alone."""
+    async with database.control() as control:
+        await control.execute(_ASKED, {"name": installation.name, "state": installation.state})
+
+
+_ASKED = text("UPDATE syncd.installations SET updated_at = clock_timestamp() WHERE name = :name AND state = :state")
+
+
 async def promise(database: Database, source: str, intervals: Mapping[str, timedelta]) -> None:
     """Set how fresh each stream of a source's installations shall be; written only where it differs."""
     seconds = {stream: int(interval.total_seconds()) for stream, interval in intervals.items()}
@@ -190,11 +199,11 @@ async def due_streams(database: Database, name: str) -> dict[str, float]:
 
 
 async def due_installations(database: Database) -> dict[str, float]:
-    """Seconds until the first stream of each active installation is due, a suspended one should be asked after, or a
-    paused one's tokens kept alive."""
+    """Seconds until the first stream of each active installation is due, one that is suspended or waits for a consent
+    should be asked after (a suspension may look like a lost consent), or a paused one's tokens kept alive."""
     due: dict[str, float] = {}
     async with database.control() as control:
-        for name, due_in_s in await control.execute(_SUSPENDED, {"every_s": ASK_SUSPENDED_EVERY_S}):
+        for name, due_in_s in await control.execute(_WAITING, {"every_s": ASK_EVERY_S}):
             due[name] = float(due_in_s)
         for name, due_in_s in await control.execute(_IDLE, {"days": KEPT_ALIVE.days}):
             due[name] = float(due_in_s)
@@ -212,9 +221,9 @@ _IDLE = text("""
     FROM syncd.credentials AS pair JOIN syncd.installations ON name = installation
     WHERE state = 'paused' AND refresh_token IS NOT NULL AND refresh_expires_at > clock_timestamp()
 """)
-_SUSPENDED = text("""
+_WAITING = text("""
     SELECT name, extract(epoch FROM updated_at - clock_timestamp()) + :every_s FROM syncd.installations
-    WHERE state = 'suspended'
+    WHERE state IN ('suspended', 'needs_consent')
 """)
 _DUE = text("""
     SELECT status.installation, stream, greatest(

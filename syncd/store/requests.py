@@ -100,9 +100,15 @@ async def spent_ages_s(database: Database, installation: str, *, in_flight: int)
         return [max(float(age_s), -STRAY_S) for (age_s,) in rows]
 
 
-_ANSWERED = text("""
-    SELECT extract(epoch FROM clock_timestamp()
-        - coalesce(ended_at, sent_at + duration_ms * interval '1 ms' + make_interval(secs => :stray_s)))
+# Of a request: for how long it has been answered, or can no longer arrive; `:stray_s` is STRAY_S.
+ANSWERED_FOR_S = """extract(epoch FROM clock_timestamp()
+        - coalesce(ended_at, sent_at + duration_ms * interval '1 ms' + make_interval(secs => :stray_s)))"""
+# ... whether its reply wanted no more calls for a while, and for how long; `:unnamed_s` is UNNAMED_WAIT_S. A refusal
+# that named no time counts as it does for the driver that met it.
+PAUSES = "(retry_after_s > 0 OR status = 429 AND error_code IS DISTINCT FROM 'concurrent_limit_exceeded')"
+PAUSE_S = "coalesce(retry_after_s, :unnamed_s)"
+_ANSWERED = text(f"""
+    SELECT {ANSWERED_FOR_S}
     FROM syncd.requests
     WHERE installation = :installation AND sent_at > clock_timestamp() - interval '2 hours'
     UNION ALL
@@ -113,21 +119,16 @@ _ANSWERED = text("""
 
 
 async def pause_left_s(database: Database, installation: str) -> float:
-    """How many seconds the server still wants no call, as it told an earlier driver; 0 when it does not.
-
-    A refusal that named no time counts as it does for the driver that met it.
-    """
+    """How many seconds the server still wants no call, as it told an earlier driver; 0 when it does not."""
     async with database.control() as control:
         left_s = await control.scalar(_PAUSE_LEFT_S, {"installation": installation, "unnamed_s": UNNAMED_WAIT_S})
     return max(float(left_s or 0.0), 0.0)
 
 
-_PAUSE_LEFT_S = text("""
-    SELECT extract(epoch FROM
-        max(ended_at + coalesce(retry_after_s, :unnamed_s) * interval '1 second') - clock_timestamp())
+_PAUSE_LEFT_S = text(f"""
+    SELECT extract(epoch FROM max(ended_at + {PAUSE_S} * interval '1 second') - clock_timestamp())
     FROM syncd.requests
-    WHERE installation = :installation AND sent_at > clock_timestamp() - interval '2 hours'
-      AND (retry_after_s > 0 OR status = 429 AND error_code IS DISTINCT FROM 'concurrent_limit_exceeded')
+    WHERE installation = :installation AND sent_at > clock_timestamp() - interval '2 hours' AND {PAUSES}
 """)
 
 

@@ -36,7 +36,8 @@ class Hour:
 
 @dataclass(frozen=True, slots=True)
 class TokenReport:
-    """The calls on one token, and its hourly budget as the newest reply tells it."""
+    """The calls on one token and on those that it was renewed from, and their hourly budget as the newest reply tells
+    it."""
 
     installation: str
     token_fingerprint: str
@@ -72,7 +73,8 @@ class TokenReport:
 
 
 async def report_tokens(database: Database, names: Sequence[str] = ()) -> list[TokenReport]:
-    """The present token of each of these installations, or of all, and every other token used within the last hour."""
+    """The budget of each of these installations, or of all, under its present token; and of every other token that was
+    used within the last hour."""
     async with database.control() as control:
         found = [TokenReport(*row) for row in await control.execute(_TOKENS, {"names": list(names)})]
         spent: dict[tuple[str, str], list[Spender]] = defaultdict(list)
@@ -88,47 +90,55 @@ async def report_tokens(database: Database, names: Sequence[str] = ()) -> list[T
     ]
 
 
-_TOKENS = text("""
-    WITH recent AS (
-        SELECT * FROM syncd.requests WHERE sent_at > statement_timestamp() - interval '1 hour'
-    ), tokens AS (
-        SELECT installation, access_fingerprint AS token_fingerprint FROM syncd.credentials
-        UNION SELECT installation, token_fingerprint FROM recent
-    )
-    SELECT token.installation, token.token_fingerprint,
-        EXISTS (SELECT FROM syncd.credentials WHERE access_fingerprint = token.token_fingerprint),
+# A budget outlives the renewals of its token (contracts/revento.md G12): what the earlier ones spent is the present
+# one's. What belongs to none are the client credentials, under the installation that they asked for.
+_RECENT = """
+    known AS (
+        SELECT installation, access_fingerprint AS token, access_fingerprint AS token_fingerprint FROM syncd.credentials
+        UNION
+        SELECT installation, access_fingerprint, event.token_fingerprint
+        FROM syncd.credentials JOIN syncd.token_events AS event USING (installation)
+        WHERE kind IN ('issued', 'refreshed')
+    ), recent AS (
+        SELECT request.*, coalesce(token, token_fingerprint) AS token
+        FROM syncd.requests AS request LEFT JOIN known USING (installation, token_fingerprint)
+        WHERE sent_at > statement_timestamp() - interval '1 hour'
+    )"""
+_NEWEST = """
+    SELECT sent_at, rate_limit, rate_remaining, rate_reset_at
+    FROM syncd.requests AS request LEFT JOIN known USING (installation, token_fingerprint)
+    WHERE request.installation = tokens.installation AND coalesce(known.token, token_fingerprint) = tokens.token"""
+_TOKENS = text(f"""
+    WITH {_RECENT}, tokens AS (SELECT installation, token FROM known UNION SELECT installation, token FROM recent)
+    SELECT tokens.installation, tokens.token, pair.installation IS NOT NULL,
         said.rate_limit, said.rate_remaining, said.rate_reset_at,
         count(recent.request_id),
         count(recent.request_id) FILTER (WHERE recent.sent_at > statement_timestamp() - interval '1 minute'),
         count(recent.request_id) FILTER (WHERE recent.status = 429),
         last.sent_at, lease.waits_for, lease.waits_until, statement_timestamp()
-    FROM tokens AS token
-    LEFT JOIN recent USING (installation, token_fingerprint)
-    LEFT JOIN syncd.leases AS lease ON lease.installation = token.installation
+    FROM tokens
+    LEFT JOIN recent USING (installation, token)
+    LEFT JOIN syncd.credentials AS pair
+        ON pair.installation = tokens.installation AND pair.access_fingerprint = tokens.token
+    LEFT JOIN syncd.leases AS lease ON lease.installation = pair.installation
         AND lease.until >= clock_timestamp() AND lease.waits_until > clock_timestamp()
-        AND EXISTS (SELECT FROM syncd.credentials WHERE access_fingerprint = token.token_fingerprint)
-    LEFT JOIN LATERAL (
-        SELECT rate_limit, rate_remaining, rate_reset_at FROM syncd.requests AS request
-        WHERE request.installation = token.installation AND request.token_fingerprint = token.token_fingerprint
-          AND rate_limit IS NOT NULL ORDER BY sent_at DESC LIMIT 1
-    ) AS said ON true
-    LEFT JOIN LATERAL (
-        SELECT sent_at FROM syncd.requests AS request
-        WHERE request.installation = token.installation AND request.token_fingerprint = token.token_fingerprint
-        ORDER BY sent_at DESC LIMIT 1
-    ) AS last ON true
-    WHERE cardinality(CAST(:names AS text[])) = 0 OR token.installation = ANY (:names)
-    GROUP BY 1, 2, 4, 5, 6, 10, 11, 12 ORDER BY 1, 3 DESC, 10 DESC NULLS LAST
+    LEFT JOIN LATERAL ({_NEWEST} AND rate_limit IS NOT NULL ORDER BY sent_at DESC LIMIT 1) AS said ON true
+    LEFT JOIN LATERAL ({_NEWEST} ORDER BY sent_at DESC LIMIT 1) AS last ON true
+    WHERE cardinality(CAST(:names AS text[])) = 0 OR tokens.installation = ANY (:names)
+    GROUP BY 1, 2, 3, 4, 5, 6, 10, 11, 12 ORDER BY 1, 3 DESC, 10 DESC NULLS LAST
 """)
-_SPENDERS = text("""
-    SELECT installation, token_fingerprint, endpoint,
+_SPENDERS = text(f"""
+    WITH {_RECENT}
+    SELECT installation, token, endpoint,
         CASE WHEN trigger IS NULL THEN 'check' WHEN trigger = 'backfill' THEN 'backfill' ELSE 'live' END,
         trigger, count(*)
-    FROM (SELECT * FROM syncd.requests WHERE sent_at > statement_timestamp() - interval '1 hour') AS request
-    LEFT JOIN (SELECT run_id, trigger FROM syncd.runs) AS run USING (run_id)
+    FROM recent LEFT JOIN (SELECT run_id, trigger FROM syncd.runs) AS run USING (run_id)
     GROUP BY 1, 2, 3, 4, 5 ORDER BY 6 DESC, 3, 5
 """)
-_HOURS = text("""
-    SELECT installation, token_fingerprint, hour_at, calls, refused_calls, waits, rate_limit, lowest_remaining
-    FROM bi.api_headroom WHERE hour_at > statement_timestamp() - interval '1 day' ORDER BY hour_at
+_HOURS = text(f"""
+    WITH {_RECENT}
+    SELECT installation, coalesce(token, token_fingerprint), hour_at, sum(calls)::bigint, sum(refused_calls)::bigint,
+        sum(waits)::bigint, (array_agg(rate_limit ORDER BY last_reset_at DESC NULLS LAST))[1], min(lowest_remaining)
+    FROM bi.api_headroom LEFT JOIN known USING (installation, token_fingerprint)
+    WHERE hour_at > statement_timestamp() - interval '1 day' GROUP BY 1, 2, 3 ORDER BY 3
 """)

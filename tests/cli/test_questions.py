@@ -63,6 +63,18 @@ def test_status_limits_and_a_request_after_a_round(connected: Syncd, remote: Rem
     assert (rows["rows"], len(rows["keys"])) == (50, 20)
 
 
+def test_a_budget_outlives_the_renewal_of_its_token(connected: Syncd, query: Query) -> None:
+    connected("sync", "--stream", "roles")
+    (before,) = connected("limits", "--json").document["tokens"]
+    query("UPDATE syncd.credentials SET access_expires_at = now() RETURNING installation")
+    connected("sync", "--stream", "roles")
+    (after,) = connected("limits", "--json").document["tokens"]
+    assert after["token_fingerprint"] != before["token_fingerprint"]
+    assert (after["calls_last_hour"], after["used"]) == (2 * before["calls_last_hour"], 2 * before["used"])
+    assert sum(each["calls"] for each in after["spent_by"]) == sum(each["calls"] for each in after["last_day"])
+    assert len(after["last_day"]) <= 2, "hours, not tokens"
+
+
 @pytest.mark.case("RV-18")
 def test_a_driver_that_waits_is_seen_with_what_it_waits_for_and_until_when(
     connected: Syncd, remote: Remote, query: Query

@@ -65,11 +65,14 @@ async def test_a_revocation_is_looked_up_and_stops_the_work(asking: Bench) -> No
     result = await asking.sync()
     assert (result.exit_code, state(asking)[0]) == (4, "needs_consent")
     assert [call["endpoint"] for call in asking.sandbox.log()] == ["/events/{event_id}", LISTING]
-    assert await due_installations(asking.app.database) == {}
+    wait_over(asking)
+    await asking.app.run_due(asking.names[0])
+    assert (state(asking)[0], noted(asking)) == ("needs_consent", True)
+    assert [call["endpoint"] for call in asking.sandbox.log()[2:]] == [LISTING], "only the source is asked again"
     with pytest.raises(NeedsAuthorization, match="waits for a new consent"):
         await asking.sync()
-    assert len(asking.sandbox.log()) == 2
-    assert asking.value("SELECT count(*) FROM syncd.requests WHERE endpoint = %s AND status = 200", LISTING) == 1
+    assert len(asking.sandbox.log()) == 3
+    assert asking.value("SELECT count(*) FROM syncd.requests WHERE endpoint = %s AND status = 200", LISTING) == 2
 
 
 @pytest.mark.case("RV-16")
@@ -140,6 +143,25 @@ async def test_a_listing_that_cannot_be_read_parks_and_resumes_nothing(asking: B
     with pytest.raises(NeedsAuthorization, match="is suspended at the source"):
         await asking.sync()
     assert state(asking)[0] == "suspended"
+
+
+@pytest.mark.case("RV-15")
+@pytest.mark.fault(44)
+async def test_a_suspension_that_could_not_be_told_from_a_lost_consent_is_asked_after_again(asking: Bench) -> None:
+    asking.hurry()
+    asking.sandbox.faults.add({"endpoint": LISTING, "status": 500, "times": None})
+    asking.sandbox.tokens.suspend_event(asking.event_id)
+    assert ((await asking.sync()).exit_code, state(asking)[0]) == (4, "needs_consent")
+    (due_in_s,) = (await due_installations(asking.app.database)).values()
+    assert 890 < due_in_s < 900
+    wait_over(asking)
+    await asking.app.run_due(asking.names[0])
+    assert (state(asking)[0], noted(asking)) == ("needs_consent", True), "asked in vain, and not at once again"
+    asking.sandbox.faults.clear()
+    wait_over(asking)
+    await asking.app.run_due(asking.names[0])
+    assert state(asking)[0] == "suspended"
+    assert not asking.calls(TOKEN)
 
 
 @pytest.mark.fault(44)

@@ -180,7 +180,7 @@ BUGS = (
     ),
     Bug(
         "a refused token is looked up in an older listing",
-        _APP, "max_age_s = LASTS_S if installation.state == \"suspended\" else 0.0", "max_age_s = LASTS_S",
+        _APP, "self.consult(order.installation.name, max_age_s=0.0)", "self.consult(order.installation.name)",
         (f"{_OF_STANDING}::test_a_token_that_is_refused_after_a_listing_is_looked_up_in_a_newer_one",), (44,),
     ),
     Bug(

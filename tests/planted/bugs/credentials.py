@@ -34,6 +34,20 @@ BUGS = (
         ("tests/sync/test_standing.py::test_where_nobody_can_be_asked_a_suspension_stays",), (44,),
     ),
     Bug(
+        "who waits for a consent is not asked after again",
+        "syncd/store/installations.py",
+        "    WHERE state IN ('suspended', 'needs_consent')\n", "    WHERE state = 'suspended'\n",
+        ("tests/sync/test_standing.py::test_a_suspension_that_could_not_be_told_from_a_lost_consent_is_asked_after_again",),
+        (44,),
+    ),
+    Bug(
+        "the source is asked after an installation again at once",
+        "syncd/main/app.py",
+        "            await note_asked(self.database, installation)  # or it were due again at once\n", "",
+        ("tests/sync/test_standing.py::test_a_suspension_that_could_not_be_told_from_a_lost_consent_is_asked_after_again",),
+        (44,),
+    ),
+    Bug(
         "the source's answer ends a pause",
         "syncd/store/installations.py", "        installations.c.state == installation.state,\n", "",
         ("tests/sync/test_standing.py::test_who_pauses_while_the_source_is_asked_is_not_overruled",), (44,),
