@@ -420,7 +420,8 @@ async def test_a_dead_token_stops_the_installation(bench: Bench, code: str) -> N
     parked = bench.query("SELECT state, state_reason FROM syncd.installations")[0]
     assert parked[0] == "needs_consent"
     assert code in parked[1]
-    assert await due_installations(bench.app.database) == {}, "the scheduler leaves it alone"
+    (due_in_s,) = (await due_installations(bench.app.database)).values()
+    assert due_in_s > 890, "the scheduler leaves it alone, and asks the source now and then"
 
 
 async def test_a_revocation_in_mid_walk(bench: Bench) -> None:
