@@ -22,8 +22,8 @@ settings.load_profile("steady")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Three for two cores: a third of its time a test waits, for processes, sockets and leases."""
-    return (os.cpu_count() or 1) * 3 // 2 or 1
+    """Two for each core: half of its time a test waits, for processes, sockets and leases."""
+    return (os.cpu_count() or 1) * 2
 
 
 def pytest_unconfigure() -> None:

@@ -18,6 +18,7 @@ from tests.cli.mistakes import PAGE, THEMES, page
 from tests.cli.mistakes.scene import Scene
 from tests.cli.mistakes.table import Mistake, pattern
 from tests.harness import HastyClock
+from tests.sampling import sampled
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -53,7 +54,7 @@ EVERY = [
 ]
 
 
-@pytest.mark.parametrize("mistake", EVERY)
+@pytest.mark.parametrize("mistake", sampled(EVERY))
 def test_a_mistake_is_told_in_clear_words(mistake: Mistake, scene: Scene) -> None:
     mistake.provoke(scene)
     told = scene.run(*mistake.arguments)

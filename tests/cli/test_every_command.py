@@ -12,6 +12,7 @@ import pytest
 from syncd.cli import syncd as root
 from syncd.cli.session import Session
 from tests.cli.conftest import Remote, Syncd
+from tests.sampling import sampled
 
 Query = Callable[..., list[tuple[Any, ...]]]
 
@@ -94,7 +95,7 @@ def ask(connected: Syncd, remote: Remote, query: Query) -> Callable[..., Any]:
     return call
 
 
-@pytest.mark.parametrize("path", CALLS)
+@pytest.mark.parametrize("path", sampled(CALLS))
 def test_a_command_answers_alike_in_text_and_json(path: str, ask: Callable[..., Any]) -> None:
     told = ask(path)
     document = ask(path, "--json")

@@ -19,6 +19,7 @@ from tests import truth
 from tests.database_proxy import database_proxy
 from tests.harness import PARTICIPANTS, Bench, benches
 from tests.postgres import FAST, homes_folder, prepare_template
+from tests.sampling import sampled
 
 SMALL_PAGES = {"REVENTO__PAGE_SIZE": "5"}
 
@@ -43,13 +44,8 @@ class Cutter:
 ORIGINAL = psycopg.AsyncCursor.execute
 
 
-def some_now(moments: range) -> list[Any]:
-    """Every fifth moment; the others are slow."""
-    return [n if n in moments[2::5] else pytest.param(n, marks=pytest.mark.slow) for n in moments]
-
-
 @pytest.mark.fault(81)
-@pytest.mark.parametrize("nth", some_now(range(4, 64, 4)))
+@pytest.mark.parametrize("nth", sampled(range(4, 64, 4)))
 async def test_a_session_that_is_ended_at_any_statement(
     bench: Bench, nth: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,7 +85,7 @@ COMMITS = range(1, 46, 4)
 
 
 @pytest.mark.fault(82)
-@pytest.mark.parametrize("nth", some_now(COMMITS))
+@pytest.mark.parametrize("nth", sampled(COMMITS))
 async def test_a_commit_whose_reply_is_lost(database_url: str, nth: int) -> None:
     """It has happened, and nobody was told. The next round reads where it stands; nothing is lost, or there twice."""
     async with database_proxy(database_url) as proxy, benches(proxy.url) as start:
