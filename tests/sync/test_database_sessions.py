@@ -19,6 +19,7 @@ from syncd.store.database import open_database
 from tests import truth
 from tests.database_proxy import database_proxy
 from tests.harness import EVENT, LOCATIONS, PARTICIPANTS, TOKEN, Bench, OpenBench, benches
+from tests.sampling import sampled
 
 SMALL_PAGES = {"REVENTO__PAGE_SIZE": "5"}
 OTHERS = "pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -110,7 +111,7 @@ ODDITIES = {
 
 @pytest.mark.fault(92)
 @pytest.mark.fault(66)
-@pytest.mark.parametrize("setting", ODDITIES)
+@pytest.mark.parametrize("setting", sampled(ODDITIES))
 async def test_whatever_the_database_sets_for_its_sessions(database_url: str, setting: str) -> None:
     """Its settings are another application's business; tables of our names in another schema are not ours."""
     name = sql.Identifier(urlsplit(database_url).path.lstrip("/"))
