@@ -135,6 +135,7 @@ class CursorRefused(ApiError):
     `by_refresh`, `by_limit`: the access token, or the page size, was all that had changed since the cursor was issued.
     """
 
+    exit_code = 3
     limit: int | None = None
     by_refresh = False
     by_limit = False
@@ -144,9 +145,17 @@ class PageTooLarge(ApiError):
     """Reaction: ask for fewer rows a page."""
 
 
+# An id that is no part of an address: what has it cannot be asked for.
+UNUSABLE_ID = "unusable_id"
+
+
 class NotFound(ApiError):
     """Reaction: the stream's own; a missing single object is a state, not a failure."""
 
 
 class ContractBreach(ApiError):
     """Reaction: fail the stream, keep what is stored; a repeat would bring the same."""
+
+
+class ListingBroken(ContractBreach):
+    """Reaction: fail the stream, and begin its next walk at the first page: this one's cursors lead nowhere."""

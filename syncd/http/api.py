@@ -14,7 +14,7 @@ from uuid import uuid4
 import httpx
 
 from syncd.clock import Clock
-from syncd.errors import ApiError, ContractBreach, NotFound, RateLimited, Transient
+from syncd.errors import UNUSABLE_ID, ApiError, ContractBreach, NotFound, RateLimited, Transient
 from syncd.http.client import Client, Incoming, opened
 from syncd.http.outage import Outage
 from syncd.logs import get_logger
@@ -27,6 +27,8 @@ from syncd.wire.tokens import fingerprint
 
 # What a URL's reader takes for a step in the path, percent-encoded or not.
 _STEPS = ("", ".", "..")
+# As it stands in an address; servers take some 8,000 characters of one.
+LONGEST_ID = 6_000
 
 log = get_logger(__name__)
 
@@ -133,9 +135,13 @@ class HttpApi:
         Raises NotFound for one that no quoting holds there.
         """
         for name, value in {**self.places, **path}.items():
-            if value in _STEPS:
-                raise NotFound(f"{value!r} cannot be asked for", code="unusable_id")
-            endpoint = endpoint.replace(f"{{{name}}}", quote(value, safe=""))
+            try:
+                quoted = "" if value in _STEPS else quote(value, safe="")
+            except UnicodeEncodeError:  # half a surrogate pair
+                quoted = ""
+            if not 0 < len(quoted) <= LONGEST_ID:
+                raise NotFound(f"{value[:100]!r} cannot be asked for", code=UNUSABLE_ID)
+            endpoint = endpoint.replace(f"{{{name}}}", quoted)
         return self.api_url + endpoint
 
     def _request(self, record: RequestRecord, url: str, query: Mapping[str, str | int], token: str) -> httpx.Request:

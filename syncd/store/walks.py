@@ -163,15 +163,19 @@ async def record_page(tx: Transaction, walk: Walk, page: Page, counts: Counts) -
     await tx.cursor.execute("UPDATE syncd.runs SET heartbeat_at = %s WHERE run_id = %s", [tx.now, tx.run_id])
 
 
-async def certify(tx: Transaction, walk: Walk, *, limit: int | None) -> None:
+async def certify(tx: Transaction, walk: Walk, *, limit: int | None) -> bool:
     """Close a complete walk with its certificate, in the transaction of its last page. Only this turns a stream green.
 
-    `limit` is the page size that the next walk should begin with, None for the configured one.
+    `limit` is the page size that the next walk should begin with, None for the configured one. False: of all rows that
+    were served none could be read, and there is nothing to certify.
     """
     distinct = await _count_distinct(tx, walk)
     await tx.cursor.execute(_CERTIFY, {"now": tx.now, "distinct": distinct, "walk_id": walk.walk_id})
+    if not tx.cursor.rowcount:
+        return False
     await tx.cursor.execute(_TURN_GREEN, [walk.walk_id, *tx.stream])
     await save_position(tx, Start(limit=limit))
+    return True
 
 
 # A walk is a witness to absence when it can have overlooked nothing (docs/faults.md O4). All pages of a walk were asked
@@ -191,7 +195,7 @@ _CERTIFY = """
     FROM (SELECT walk_id, count(*) AS pages, sum(seen) AS rows, sum(rejected) AS rejected,
               count(DISTINCT page_limit) AS page_limits, array_agg(request_id ORDER BY page_number) AS request_ids
           FROM syncd.walk_pages WHERE walk_id = %(walk_id)s GROUP BY walk_id) AS ledger
-    WHERE walk.walk_id = ledger.walk_id
+    WHERE walk.walk_id = ledger.walk_id AND (ledger.rows = 0 OR ledger.rejected < ledger.rows)
 """
 _TURN_GREEN = """
     UPDATE syncd.stream_status AS status

@@ -14,6 +14,7 @@ from syncd.errors import (
     ConfigError,
     CursorRefused,
     DatabaseRestored,
+    ListingBroken,
     NeedsAuthorization,
     RefreshFailed,
     ScopeMissing,
@@ -27,7 +28,7 @@ from syncd.sources.base import Stream
 from syncd.store.installations import set_state, stored_installation
 from syncd.store.requests import write_requests
 from syncd.store.runs import StreamResult, end_stream
-from syncd.store.walks import abandon_walk, begin_walk, note_readings, open_walk, restarts_of_run
+from syncd.store.walks import abandon_open_walk, abandon_walk, begin_walk, note_readings, open_walk, restarts_of_run
 from syncd.sync.run import AccountApi, Run
 from syncd.sync.stream import sync_stream
 from syncd.wire.position import Readings, Start
@@ -99,6 +100,10 @@ async def _with_restarts(stream: Stream, api: AccountApi, run: Run) -> StreamRes
             restarts = await _begin_anew(stream, run, error)
             rule.require_hope(error, restarts)
             log.warning("walk_restarted", reason=str(error), restart=restarts)
+        except ListingBroken as error:
+            async with run.database.begin(run.lease, run.run_id, stream.name) as tx:
+                await abandon_open_walk(tx, str(error))
+            raise
 
 
 async def _begin_anew(stream: Stream, run: Run, error: CursorRefused) -> int:

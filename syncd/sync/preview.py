@@ -23,6 +23,7 @@ from syncd.sync.outcome import exit_code, state
 from syncd.sync.removals import Walked, foresee_removal
 from syncd.sync.round import Connect, Order, RoundResult, Watch
 from syncd.sync.run import AccountApi, Progress, Run
+from syncd.sync.stream import none_readable
 from syncd.wire.position import Start
 
 
@@ -113,6 +114,8 @@ async def _walk(
             async with run.database.begin_read(run.lease, stream.name) as tx:
                 counts = await _foresee_page(tx, page, foreseen)
                 removal = None
+                if page.resume_at is None and ledger.rejected and not ledger.rows:
+                    return none_readable(stream)
                 if page.resume_at is None:
                     walked = Walked(began_at, frozenset(ledger.keys), is_witness=is_first and ledger.is_whole)
                     removal = await foresee_removal(tx, stream, run.installation, run.removals, walked)

@@ -14,9 +14,21 @@ from syncd.store.database import Transaction
 from syncd.store.quarantine import quarantine
 from syncd.store.requests import write_requests
 from syncd.store.runs import StreamResult, end_stream
-from syncd.store.walks import Walk, certify, last_walk_s, note_readings, open_walk, record_page, save_position
+from syncd.store.walks import (
+    Walk,
+    abandon_open_walk,
+    certify,
+    last_walk_s,
+    note_readings,
+    open_walk,
+    record_page,
+    save_position,
+)
 from syncd.sync.removals import remove_absent
 from syncd.sync.run import AccountApi, Progress, Run
+
+NONE_READABLE = "of all the rows that the listing served none could be read"
+LOOK_AT_THEM = "`syncd quarantine list` shows them; what is stored stays as it is"
 
 T = TypeVar("T")
 
@@ -63,10 +75,18 @@ async def _apply_page(tx: Transaction, walk: Walk, page: Page) -> Counts:
 async def _close(tx: Transaction, walk: Walk, page: Page, stream: Stream, run: Run) -> StreamResult:
     """Behind the last page there is only the certificate, and the removals that it allows."""
     shrunk = page.limit if page.limit is not None and page.limit < run.page_size else None
-    await certify(tx, walk, limit=shrunk)
-    result = await remove_absent(tx, stream, run.installation, run.removals)
+    if await certify(tx, walk, limit=shrunk):
+        result = await remove_absent(tx, stream, run.installation, run.removals)
+    else:
+        await abandon_open_walk(tx, NONE_READABLE)
+        result = none_readable(stream)
     await end_stream(tx, result)  # or a crash here would walk it all again
     return result
+
+
+def none_readable(stream: Stream) -> StreamResult:
+    """What becomes of a stream whose listing served rows and not one that can be stored."""
+    return StreamResult(stream.name, "incomplete", NONE_READABLE, exit_code=3, hint=LOOK_AT_THEM)
 
 
 async def one_ahead(items: AsyncGenerator[T]) -> AsyncGenerator[T]:

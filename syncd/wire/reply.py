@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
+from urllib.parse import quote
 
 import msgspec
 
-from syncd.errors import ContractBreach
+from syncd.errors import ContractBreach, ListingBroken
 from syncd.wire.json_text import holds_more_than
 from syncd.wire.readers import LONGEST_INTEGER
 
@@ -21,6 +22,8 @@ T = TypeVar("T")
 MOST_VALUES = 200_000
 # No listing is asked for more than 50 rows a page, and those without pages are settings that people type in.
 MOST_ROWS = 20_000
+# An address may be no longer than httpx builds, and most servers take far less.
+LONGEST_CURSOR = 32_000
 # The API's own codes are lower case and far shorter; what is no such word is not stored as one.
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z", re.ASCII)
 
@@ -73,7 +76,7 @@ def read_listing(reply: Reply, *, paged: bool) -> Listing:
     """One page of a listing.
 
     A paged listing must say `has_more`, and where it promises more it must say how to get there; a reply
-    that does not is a contract breach, never the end of the walk.
+    that does not is a contract breach, never the end of the walk. Raises ListingBroken where its cursor cannot be sent.
     """
     _judge_amount(reply)
     listing = _decode_listing(reply)
@@ -82,8 +85,17 @@ def read_listing(reply: Reply, *, paged: bool) -> Listing:
     if paged and listing.has_more is msgspec.UNSET:
         raise _breach(reply, "$.has_more is missing")
     if listing.has_more is True and not listing.next_cursor:
-        raise _breach(reply, "$.has_more is true but $.next_cursor is empty")
+        raise _breach(reply, "$.has_more is true but $.next_cursor is empty", ListingBroken)
+    if listing.has_more is True and not _can_be_sent(listing.next_cursor or ""):
+        raise _breach(reply, "$.next_cursor does not fit into an address", ListingBroken)
     return listing
+
+
+def _can_be_sent(cursor: str) -> bool:
+    try:
+        return len(quote(cursor, safe="")) <= LONGEST_CURSOR
+    except UnicodeEncodeError:  # half a surrogate pair
+        return False
 
 
 def read_object(reply: Reply) -> msgspec.Raw:
@@ -132,8 +144,8 @@ def _decode(reply: Reply, shape: type[T]) -> T:
         raise _breach(reply, str(error)) from error
 
 
-def _breach(reply: Reply, what: str) -> ContractBreach:
-    return ContractBreach(
+def _breach(reply: Reply, what: str, kind: type[ContractBreach] = ContractBreach) -> ContractBreach:
+    return kind(
         f"the reply is not what the API promises: {what}",
         status=reply.status,
         code="contract_breach",

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from tests.planted.bug import Bug
 from tests.planted.bugs import (
+    broken,
     budgets,
     by_hand,
     credentials,
@@ -22,6 +23,7 @@ from tests.planted.bugs import (
 BUGS: tuple[Bug, ...] = (
     *transport.BUGS,
     *walks.BUGS,
+    *broken.BUGS,
     *values.BUGS,
     *rows.BUGS,
     *processes.BUGS,

@@ -571,10 +571,13 @@ async def record_page(tx: Transaction, walk: Walk, page: Page, counts: Counts) -
     tx.served = (*tx.served, page)
 
 
-async def certify(tx: Transaction, walk: Walk, *, limit: int | None) -> None:
-    """Close a complete walk with its certificate."""
+async def certify(tx: Transaction, walk: Walk, *, limit: int | None) -> bool:
+    """Close a complete walk with its certificate; False: of its rows none could be read."""
     await tx.act()
     pages = tx.data.pages[walk.walk_id]
+    rejected = sum(page.counts.rejected for page in pages)
+    if rejected and rejected == sum(page.counts.seen for page in pages):
+        return False
     hashes = [key for page in pages for key in split(page.keys)]
     whole = (
         walk.generation == 1
@@ -585,6 +588,7 @@ async def certify(tx: Transaction, walk: Walk, *, limit: int | None) -> None:
     row = tx.data.walks[walk.walk_id]
     _put_walk(tx, replace(row, outcome="certified", ended_at=tx.now, is_witness=whole, distinct=len(set(hashes))))
     await save_position(tx, Start(limit=limit))
+    return True
 
 
 def _put_walk(tx: Transaction, row: WalkRow) -> None:

@@ -97,6 +97,20 @@ class Batch:
             served.rejected.append(rejected.bad)
             return None
 
+    def reject(self, path: str, why: str) -> None:
+        """Store nothing of what was read: it is kept as it is, and noted as rejected."""
+        self._served[-1].rejected.append(BadValue(path, why, bytes(self._served[-1].raw).decode()))
+
+    def rows_in(self, fields: Fields, name: str) -> list[Fields]:
+        """Rows that stand inside a row. A list or an element that cannot be read counts as a rejected row: whoever it
+        was is not absent."""
+        bad_values = self._served[-1].bad_values
+        before = len(bad_values)
+        found = [*fields.rows(name)]
+        self._served[-1].rejected += bad_values[before:]
+        del bad_values[before:]
+        return found
+
     def add(self, fields: Fields, decode: Decode) -> Change | None:
         """Decode what was read, or what stands inside it; None, and noted as rejected, when it has no usable key.
 

@@ -23,7 +23,7 @@ _OPENING_HOURS = re.compile(f"{_TIME}-{_TIME}")
 def decode_venues(batch: Batch, tree: Iterable[Fields]) -> None:
     """Every node of the tree becomes a row; what stands below a node without a usable id has no parent."""
     for venue in tree:
-        its_buildings, its_locations = [*venue.rows("buildings")], [*venue.rows("locations")]
+        its_buildings, its_locations = batch.rows_in(venue, "buildings"), batch.rows_in(venue, "locations")
         venue_id = _id_of(batch.add(venue, _decode_venue), "venue_id")
         for building in its_buildings:
             _decode_building(batch, building, venue_id)
@@ -32,7 +32,7 @@ def decode_venues(batch: Batch, tree: Iterable[Fields]) -> None:
 
 
 def _decode_building(batch: Batch, building: Fields, venue_id: str | None) -> None:
-    its_floors = [*building.rows("floors")]
+    its_floors = batch.rows_in(building, "floors")
     change = batch.add(building, partial(_decode_node, buildings, "building_id", venue_id=venue_id))
     building_id = _id_of(change, "building_id")
     for floor in its_floors:

@@ -49,9 +49,10 @@ def decode_activity(fields: Fields, event_id: str) -> Decoded:
     """An activity, with its hosts, markers, waves and sign-ups."""
     activity_id = fields.id()
     key = join_key(event_id, activity_id)
+    already_bad = len(fields.bad)
     committed = fields.whole("committed_signups_count")
     host_id = fields.ref("host_id")
-    sign_ups_list, signed_up = _read_sign_ups(fields, committed)
+    sign_ups_list, signed_up = _read_sign_ups(fields, committed, is_counted=len(fields.bad) == already_bad)
     carried = _read_markers(fields, event_id)
     row = read_row(
         fields,
@@ -110,17 +111,17 @@ def _marker_links(carried: Sequence[Change], event_id: str) -> Iterator[Row]:
         yield {"marker_key": join_key(event_id, marker.row["marker_id"]), "position": position}
 
 
-def _read_sign_ups(fields: Fields, committed: int | None) -> tuple[str, tuple[str, ...]]:
+def _read_sign_ups(fields: Fields, committed: int | None, *, is_counted: bool) -> tuple[str, tuple[str, ...]]:
     """How much of the list is there, and who is on it.
 
     A list that is shorter than the count of committed people was cut, and so is one of which an entry could not
-    be read: it shows who is in, never who is out (contracts/revento.md G25).
+    be read, or whose count could not: it shows who is in, never who is out (contracts/revento.md G25).
     """
     already_bad = len(fields.bad)
     listed = fields.ids("signed_up_participant_ids")
     if listed is None:
         return "absent", ()
-    is_cut = len(listed) < (committed or 0) or len(fields.bad) > already_bad
+    is_cut = not is_counted or len(listed) < (committed or 0) or len(fields.bad) > already_bad
     return "partial" if is_cut else "whole", listed
 
 

@@ -25,6 +25,9 @@ from syncd.model import Dialect
 from syncd.wire.rate_limit import read_retry_after
 from syncd.wire.reply import Reply, read_error_code
 
+# The API's own word for what there is not; a 404 without it is a proxy's, or another host's.
+GONE = "resource_not_found"
+
 
 @dataclass(frozen=True, slots=True)
 class _Meaning:
@@ -90,7 +93,7 @@ def _meanings(consenter: _Consenter) -> Mapping[str, _Meaning]:
             "a participant's token was used where an installation token is needed",
             "give the token reply that an organizer's consent to the event brought, not a participant's",
         ),
-        "resource_not_found": _Meaning(NotFound, "Revento has no such resource"),
+        GONE: _Meaning(NotFound, "Revento has no such resource"),
         "payload_too_large": _Meaning(PageTooLarge, "the reply would be larger than the API's 2 MB"),
         "rate_limit_exceeded": _Meaning(RateLimited, "the hourly or the one-minute budget of the token is used up"),
         "concurrent_limit_exceeded": _Meaning(TooManyInFlight, "too many calls of this token are under way"),
@@ -129,9 +132,9 @@ def _classifier(consenter: _Consenter) -> Callable[[Reply], ApiError]:
     return classify
 
 
-def breach(reply: Reply, what: str) -> ContractBreach:
+def breach(reply: Reply, what: str, kind: type[ContractBreach] = ContractBreach) -> ContractBreach:
     """The error for a 200 reply that is not what the API promises."""
-    return ContractBreach(
+    return kind(
         f"the reply is not what the API promises: {what}",
         status=reply.status,
         code="contract_breach",

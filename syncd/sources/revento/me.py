@@ -14,14 +14,11 @@ from syncd.sources.base import Source, Stream
 from syncd.sources.columns import join_key, read_row
 from syncd.sources.revento import tables as t
 from syncd.sources.revento.admin import walk_connections
-from syncd.sources.revento.faults import PARTICIPANTS_DIALECT, breach
+from syncd.sources.revento.faults import GONE, PARTICIPANTS_DIALECT, breach
 from syncd.wire.left_out import LeftOut
 from syncd.wire.position import Position
 from syncd.wire.readers import BadValue, Fields, RowRejected, parse_row
 from syncd.wire.reply import Reply, read_object
-
-# The API's own word for what there is not; a 404 without it is a proxy's, or another host's.
-GONE = "resource_not_found"
 
 # The object, the ids of its account, the reply that it stood in. Raises RowRejected, ScopeMissing.
 Decode = Callable[[Fields, Row, Reply], Row]

@@ -1,20 +1,22 @@
 """Listed activities that turn out to be summaries: the whole ones are read elsewhere (contracts/revento.md G26).
 
-A field that a summary leaves out must not be taken for one that the API no longer shows.
+A field that a reply leaves out must not be taken for one that the API no longer shows: an activity that is whole
+nowhere is rejected, and what is stored of it stays.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
 
-from syncd.errors import ContractBreach, NotFound, PageTooLarge
+from syncd.errors import UNUSABLE_ID, ContractBreach, NotFound, PageTooLarge
 from syncd.logs import get_logger
 from syncd.model import Api
-from syncd.sources.revento.faults import breach
+from syncd.sources.revento.faults import GONE, breach
 from syncd.wire.readers import RowRejected, decode_row, parse_stamp
 from syncd.wire.reply import Reply, read_object
 
@@ -29,14 +31,32 @@ _DOCUMENTED = frozenset(
     )
 )
 
+HALF = "not the whole activity: documented fields are missing, and it is found whole nowhere"
+
+# A few fields may be sent by no reply at all; an API that sent fewer would be another one.
+MOST_UNSENT = 3
+# So many activities that are asked for alone must agree on it.
+WITNESSES = 2
+
 log = get_logger(__name__)
 
 
 class Item(NamedTuple):
-    """One undecoded row, and the reply that it stood in."""
+    """One undecoded row, and the reply that it stood in. `is_half`: it must not be stored."""
 
     raw: msgspec.Raw
     reply: Reply
+    is_half: bool = False
+
+
+def is_half(raw: msgspec.Raw) -> bool:
+    """Whether documented fields of an activity are missing. What can be read by nobody is for the decoder to refuse."""
+    return bool(_missing(raw))
+
+
+def _missing(raw: msgspec.Raw) -> frozenset[str]:
+    fields = _peek(raw)
+    return _DOCUMENTED - fields.keys() if isinstance(fields.get("id"), str) else frozenset()
 
 
 class _Branch(msgspec.Struct):
@@ -53,31 +73,36 @@ class FullActivities:
     def __init__(self, api: Api) -> None:
         self._api = api
         self._program: Mapping[str, Item] | None = None
-        self._demanded = _DOCUMENTED
+        self._lacking = Counter[str]()  # by how many activities that were asked for alone
+        self._sent = set[str]()  # by any of them
 
     async def complete(self, listed: Sequence[Item]) -> list[Item]:
-        """The same activities, each whole. One that is gone since it was listed is left out.
+        """The same activities, each whole or marked as half. One that is gone since it was listed is left out.
 
-        Raises the ApiError of a call that fails otherwise: half an activity is never yielded.
+        Raises the ApiError of a call that fails otherwise, a 404 that is not the API's own included.
         """
         found = [await self._whole(item) for item in listed]
-        return [item for item in found if item is not None]
+        return [item._replace(is_half=item.is_half or self._is_half(item)) for item in found if item is not None]
+
+    def _is_half(self, item: Item) -> bool:
+        unsent = {name for name, times in self._lacking.items() if times >= WITNESSES and name not in self._sent}
+        return bool(_missing(item.raw) - (unsent if len(unsent) <= MOST_UNSENT else set()))
 
     async def _whole(self, item: Item) -> Item | None:
+        if not self._is_half(item):
+            return item
         fields = _peek(item.raw)
-        activity_id = fields.get("id")
-        if not isinstance(activity_id, str) or not self._demanded - fields.keys():
-            return item  # whole, or of no use: the decoder says why
+        activity_id = str(fields["id"])
         in_program = await self._find_in_program(activity_id)
         if in_program is not None and self._is_whole(in_program, no_older_than=fields):
             return in_program
-        return await self._ask_for(activity_id)
+        return await self._ask_for(activity_id, item)
 
     def _is_whole(self, item: Item, *, no_older_than: Mapping[str, Any]) -> bool:
         fields = _peek(item.raw)
         mine, listed = _stamp(fields), _stamp(no_older_than)
         is_older = mine is not None and listed is not None and mine < listed
-        return not is_older and not self._demanded - fields.keys()
+        return not is_older and not self._is_half(item)
 
     async def _find_in_program(self, activity_id: str) -> Item | None:
         if self._program is None:
@@ -95,17 +120,21 @@ class FullActivities:
             return {}
         return {str(_peek(item.raw).get("id")): item for item in found}
 
-    async def _ask_for(self, activity_id: str) -> Item | None:
+    async def _ask_for(self, activity_id: str, listed: Item) -> Item | None:
         try:
             reply = await self._api.get(ACTIVITY, path={"activity_id": activity_id})
-        except NotFound:
+        except NotFound as error:
+            if error.code == UNUSABLE_ID:
+                return listed._replace(is_half=True)
+            if error.code != GONE:
+                raise
             return None
         item = Item(read_object(reply), reply)
         fields = _peek(item.raw)
         if fields.get("id") != activity_id:
             raise breach(reply, "$.id names another activity")
-        # What an activity does not have when it is asked for alone, this API does not send.
-        self._demanded &= fields.keys()
+        self._lacking.update(_missing(item.raw))
+        self._sent |= fields.keys()
         return item
 
 

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from uuid import UUID
 
 import msgspec
 
-from syncd.errors import ApiError, ContractBreach, CursorRefused, NotFound, PageTooLarge
+from syncd.errors import (
+    ApiError,
+    CursorRefused,
+    ListingBroken,
+    PageTooLarge,
+    ScopeMissing,
+    TokenExpired,
+    TokenRefused,
+)
 from syncd.model import Api, Installation, Page
 from syncd.sources.revento.decode import Batch, Decode
 from syncd.sources.revento.decode_places import decode_venues
 from syncd.sources.revento.decode_program import decode_event
 from syncd.sources.revento.faults import breach
-from syncd.sources.revento.summaries import FullActivities, Item
+from syncd.sources.revento.summaries import HALF, FullActivities, Item, is_half
 from syncd.wire.left_out import LeftOut
 from syncd.wire.position import CursorAt, Position, observe
 from syncd.wire.readers import BadValue, RowRejected, parse_row
@@ -29,8 +36,10 @@ NO_LIMIT = 0  # the listing takes none
 # An empty page may have successors, but a listing that brings nothing new for this long never ends
 # (docs/faults.md 25, 27).
 MOST_BARREN_PAGES = 20
-# A cursor that is refused may say so with any of these (contracts/revento.md G4, docs/faults.md 32).
+# A cursor that is refused may say so with any of these, whatever the code (contracts/revento.md §9, G4, docs/faults.md
+# 32).
 _CURSOR_REFUSALS = {400, 404, 410, 422}
+_OTHER_REFUSALS = (TokenExpired, TokenRefused, ScopeMissing)
 
 
 class _Tree(msgspec.Struct):
@@ -70,14 +79,16 @@ def walk_pages(endpoint: str, decode: Decode) -> ListingWalk:
     """A paged listing, from the position to its end; the page size shrinks where the API finds a page too large.
 
     Raises CursorRefused, with the page size to restart at, when the listing must be walked anew; PageTooLarge when
-    not even a single row fits; ContractBreach when the listing contradicts itself or never ends.
+    not even a single row fits; ListingBroken when the listing contradicts itself or never ends.
     """
     return ListingWalk(endpoint, decode, is_paged=True)
 
 
 def walk_activities(endpoint: str, decode: Decode) -> ListingWalk:
     """A paged listing of activities; where it holds summaries, what is missing is read elsewhere."""
-    return ListingWalk(endpoint, decode, is_paged=True, completing=lambda api: FullActivities(api).complete)
+    return ListingWalk(
+        endpoint, decode, is_paged=True, completing=lambda api: FullActivities(api).complete, is_half=is_half
+    )
 
 
 Complete = Callable[[Sequence[Item]], Awaitable[Sequence[Item]]]
@@ -95,6 +106,7 @@ class ListingWalk:
     decode: Decode
     is_paged: bool
     completing: Callable[[Api], Complete] = lambda _: _as_listed
+    is_half: Callable[[msgspec.Raw], bool] = lambda _: False
 
     async def __call__(
         self, api: Api, installation: Installation, position: Position, page_size: int
@@ -118,7 +130,8 @@ class ListingWalk:
 
     def reread(self, reply: Reply, installation: Installation) -> Page:
         """One row of the listing, alone."""
-        return _decode_rows(reply, [Item(msgspec.Raw(reply.body), reply)], self.decode, installation.account).page()
+        row = msgspec.Raw(reply.body)
+        return _decode_rows(reply, [Item(row, reply, self.is_half(row))], self.decode, installation.account).page()
 
     def _behind(self, listing: Listing, reply: Reply, limit: int, grant: str) -> CursorAt | None:
         if listing.has_more is not True or not listing.next_cursor:
@@ -144,10 +157,16 @@ async def _fetch(
             limit //= 2
             if at is not None and installation.cursor_survives_limit is False:
                 raise _refused(error, at, limit) from error
-        except (CursorRefused, ContractBreach, NotFound) as error:
-            if at is None or error.status not in _CURSOR_REFUSALS:
+        except ApiError as error:
+            if at is None or not _blames_cursor(error):
                 raise
             raise _refused(error, at, limit) from error
+
+
+def _blames_cursor(error: ApiError) -> bool:
+    if isinstance(error, _OTHER_REFUSALS):
+        return False
+    return error.status in _CURSOR_REFUSALS or "cursor" in (error.code or "")
 
 
 class _Trail:
@@ -155,24 +174,24 @@ class _Trail:
 
     def __init__(self, cursor: str | None) -> None:
         self._cursors = {cursor}
-        self._digests = {_digest([])}
+        self._rows = set[int]()
         self._barren_pages = 0
 
     def note(self, reply: Reply, listing: Listing) -> None:
-        """Raises ContractBreach when the next page is one that was already asked for, or nothing new has come for
-        long."""
+        """Raises ListingBroken when the next page is one that was already asked for, or no new row has come for long:
+        to go on from such a cursor in a later round would lead there again."""
         if listing.has_more is not True:
             return
         if listing.next_cursor in self._cursors:
-            raise breach(reply, "$.next_cursor leads back to a page that was already read (a cursor loop)")
-        digest = _digest(listing.data)
-        self._barren_pages = self._barren_pages + 1 if digest in self._digests else 0
+            what = "$.next_cursor leads back to a page that was already read (a cursor loop)"
+            raise breach(reply, what, ListingBroken)
+        rows = {hash(bytes(raw)) for raw in listing.data}
+        self._barren_pages = 0 if rows - self._rows else self._barren_pages + 1
         if self._barren_pages > MOST_BARREN_PAGES:
-            raise breach(
-                reply, f"{self._barren_pages} pages in a row brought nothing new, and still $.has_more is true"
-            )
+            what = f"{self._barren_pages} pages in a row brought nothing new, and still $.has_more is true"
+            raise breach(reply, what, ListingBroken)
         self._cursors.add(listing.next_cursor)
-        self._digests.add(digest)
+        self._rows |= rows
 
 
 def _begin(endpoint: str, position: Position, limit: int) -> tuple[CursorAt | None, int]:
@@ -192,7 +211,9 @@ def _decode_rows(reply: Reply, items: Iterable[Item], decode: Decode, event_id: 
     batch = Batch(reply, event_id)
     for index, item in enumerate(items):
         fields = batch.read(item.raw, f"$.data[{index}]", item.reply)
-        if fields is not None:
+        if item.is_half:
+            batch.reject(f"$.data[{index}]", HALF)
+        elif fields is not None:
             batch.add(fields, decode)
     return batch
 
@@ -221,10 +242,6 @@ def _event_page(reply: Reply, installation: Installation) -> Page:
         raise breach(reply, "$.id names another event")
     left_out = (LeftOut(bytes(raw), installation.account, (), tuple(bad_values)),) if bad_values else ()
     return Page(UUID(reply.request_id), (change,), None, left_out=left_out)
-
-
-def _digest(rows: list[msgspec.Raw]) -> bytes:
-    return blake2b(b"".join(map(bytes, rows)), digest_size=16).digest()
 
 
 def _refused(error: ApiError, at: CursorAt, limit: int) -> CursorRefused:

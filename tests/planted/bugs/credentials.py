@@ -18,7 +18,7 @@ _OF_SCOPES = "tests/sync/test_scopes.py"
 BUGS = (
     Bug(
         "an event that is gone takes its rows along",
-        _FAULTS, '"resource_not_found": _Meaning(NotFound,', '"resource_not_found": _Meaning(TokenRefused,',
+        _FAULTS, "GONE: _Meaning(NotFound,", "GONE: _Meaning(TokenRefused,",
         ("tests/sync/test_failures.py::test_an_event_that_is_gone_keeps_its_rows",), (43,),
     ),
     Bug(

@@ -136,9 +136,51 @@ async def test_a_field_that_is_sent_nowhere_is_not_looked_for_for_ever() -> None
         listing([without(full(1)), without(full(2)), without(full(3))]),
         program([without(full(1))]),
         reply(without(full(1))),
+        reply(without(full(2))),
     )
     assert [change.row["capacity"] for change in rows(pages)] == [None] * 3
-    assert len(api.asked) == 3
+    assert len(api.asked) == 4, "two agree"
+
+
+def thin(number: int) -> dict[str, Any]:
+    return {"id": f"act_{number}", "title": "T"}
+
+
+@pytest.mark.fault(43)
+@pytest.mark.parametrize("number", [1, 2, 3])
+async def test_a_thin_reply_costs_its_own_activity_and_no_other(number: int) -> None:
+    """It is rejected, so that what is stored of it stays, and the walk is no witness."""
+    numbers = (1, 2, 3)
+    replies = [reply(thin(n) if n == number else full(n)) for n in numbers]
+    pages, _ = await walk(listing([summary(n) for n in numbers]), program([]), *replies)
+    assert content(rows(pages)) == content(await whole(*(n for n in numbers if n != number)))
+    assert len(pages[0].rejected) == 1
+
+
+@pytest.mark.fault(43)
+async def test_where_every_reply_is_thin_nothing_is_stored() -> None:
+    numbers = (1, 2, 3)
+    pages, _ = await walk(listing([summary(n) for n in numbers]), program([]), *(reply(thin(n)) for n in numbers))
+    assert (rows(pages), len(pages[0].rejected)) == ([], 3)
+
+
+@pytest.mark.fault(43)
+async def test_half_an_activity_is_not_stored_by_a_replay_either() -> None:
+    page = SOURCE.stream("activities").reread(reply(thin(1)), INSTALLATION)
+    assert (page.changes, len(page.rejected)) == ((), 1)
+
+
+@pytest.mark.fault(43)
+async def test_an_activity_is_gone_by_the_apis_own_word_only() -> None:
+    gateway = NotFound("none", status=404, code=None)
+    with pytest.raises(NotFound):
+        await walk(listing([summary(1)]), program([]), gateway)
+
+
+async def test_an_activity_that_cannot_be_asked_for_is_rejected() -> None:
+    unusable = NotFound("none", code="unusable_id")
+    pages, _ = await walk(listing([summary(1), summary(2)]), program([full(2)]), unusable)
+    assert (len(rows(pages)), len(pages[0].rejected)) == (1, 1)
 
 
 async def test_a_summary_that_the_fast_decoder_refuses_is_one_too() -> None:

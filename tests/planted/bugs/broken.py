@@ -1,0 +1,59 @@
+"""What leads a walk nowhere, or shows it less than there is (docs/faults.md 25, 32, 42, 43, 79)."""
+
+from __future__ import annotations
+
+from tests.planted.bug import Bug
+
+_WALKS, _SUMMARIES = "syncd/sources/revento/walks.py", "syncd/sources/revento/summaries.py"
+_OF_SUMMARIES = "tests/sources/revento/test_summaries.py"
+_BROKEN = "tests/sync/test_broken_walks.py"
+
+BUGS = (
+    Bug(
+        "cursors that lead nowhere are gone on from",
+        "syncd/sync/installation.py",
+        "                await abandon_open_walk(tx, str(error))\n", "                pass\n",
+        (f"{_BROKEN}::test_cursors_that_lead_nowhere_are_not_gone_on_from",), (25,),
+    ),
+    Bug(
+        "a cursor of any length is kept",
+        "syncd/wire/reply.py",
+        "        return len(quote(cursor, safe=\"\")) <= LONGEST_CURSOR\n", "        return True\n",
+        (f"{_BROKEN}::test_cursors_that_lead_nowhere_are_not_gone_on_from",), (25,),
+    ),
+    Bug(
+        "a cursor is refused by four statuses only",
+        _WALKS, " or \"cursor\" in (error.code or \"\")", "",
+        (f"{_BROKEN}::test_a_cursor_that_is_refused_in_other_words_is_begun_anew_at_once",), (32,),
+    ),
+    Bug(
+        "a walk of which nothing could be read is certified",
+        "syncd/store/walks.py", " AND (ledger.rows = 0 OR ledger.rejected < ledger.rows)", "",
+        (f"{_BROKEN}::test_a_listing_of_which_nothing_can_be_read_is_never_green",), (79,),
+    ),
+    Bug(
+        "a branch that cannot be read is an empty one",
+        "syncd/sources/revento/decode.py", "        self._served[-1].rejected += bad_values[before:]\n", "",
+        ("tests/sources/revento/test_decode_places.py::test_what_cannot_be_read_inside_the_graph_is_told",), (79,),
+    ),
+    Bug(
+        "one thin reply tells what the API does not send",
+        _SUMMARIES, "WITNESSES = 2\n", "WITNESSES = 1\n",
+        (f"{_OF_SUMMARIES}::test_a_field_that_is_sent_nowhere_is_not_looked_for_for_ever",), (43,),
+    ),
+    Bug(
+        "an API may send next to nothing",
+        _SUMMARIES, "MOST_UNSENT = 3\n", "MOST_UNSENT = 30\n",
+        (f"{_OF_SUMMARIES}::test_where_every_reply_is_thin_nothing_is_stored",), (43,),
+    ),
+    Bug(
+        "half an activity is stored",
+        _WALKS, "        if item.is_half:\n", "        if False:\n",
+        (f"{_OF_SUMMARIES}::test_a_thin_reply_costs_its_own_activity_and_no_other",), (43,),
+    ),
+    Bug(
+        "a gateway's 404 takes an activity away",
+        _SUMMARIES, "            if error.code != GONE:\n                raise\n", "",
+        (f"{_OF_SUMMARIES}::test_an_activity_is_gone_by_the_apis_own_word_only",), (43,),
+    ),
+)  # fmt: skip
