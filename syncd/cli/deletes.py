@@ -67,7 +67,10 @@ def accept(session: Session, name: str, streams: tuple[str, ...], rejected: bool
         return NOT_CONFIRMED
 
     async def settle(app: App, installation: Installation, stream: Stream) -> int:
-        return await removals.accept(app.database, installation, stream, rejected=rejected)
+        shown = max((each.latest for each in pending if each.stream == stream.name), default=None)
+        if shown is None:
+            return 0
+        return await removals.accept(app.database, installation, stream, rejected=rejected, shown=shown)
 
     _answer(session, "accepted", _settle(session, name, streams, settle))
     return 0

@@ -134,12 +134,12 @@ async def hide(tx: Transaction, tables: Iterable[Table], refs: Collection[Ref]) 
 # --- what waits for a person ------------------------------------------------------------------------------------------
 
 
-async def load_pending(tx: Transaction) -> Pending:
-    """What waits for a decision on the stream, and what has been rejected."""
+async def load_pending(tx: Transaction, until: datetime | None = None) -> Pending:
+    """What waits for a decision on the stream, and what has been rejected; of what was held by `until`, if given."""
     await tx.cursor.execute(
         """SELECT entity, entity_key, rejected_at IS NOT NULL FROM syncd.pending_removals
-           WHERE installation = %s AND stream = %s""",
-        tx.stream,
+           WHERE installation = %s AND stream = %s AND (held_at <= %s::timestamptz) IS NOT FALSE""",
+        [*tx.stream, until],
     )
     rows = [(Ref(entity, key), is_rejected) for entity, key, is_rejected in await tx.cursor.fetchall()]
     return Pending(*(frozenset(ref for ref, is_rejected in rows if is_rejected is which) for which in (False, True)))
@@ -212,6 +212,7 @@ class PendingReport:
     rejected: int
     live: int
     since: datetime
+    latest: datetime  # when the newest of them was held
     walk_ids: tuple[UUID, ...]
     keys: tuple[str, ...]  # the first few; those that wait come first
 
@@ -223,11 +224,11 @@ async def report_pending(
     async with database.control() as control:
         rows = list(await control.execute(_PENDING, {"names": list(names), "most": MOST_KEYS}))
         reports = []
-        for installation, source, account, stream, entity, held, rejected, since, walk_ids, keys in rows:
+        for installation, source, account, stream, entity, held, rejected, since, latest, walk_ids, keys in rows:
             table = sources[source].tables[f"{sources[source].schema}.{entity}"]
             live = await control.scalar(_count_live(table, account)) or 0
             where = (installation, stream, str(table))
-            reports.append(PendingReport(*where, held, rejected, live, since, tuple(walk_ids), tuple(keys)))
+            reports.append(PendingReport(*where, held, rejected, live, since, latest, tuple(walk_ids), tuple(keys)))
         return reports
 
 
@@ -238,7 +239,7 @@ def _count_live(table: Table, account: str) -> Any:
 
 _PENDING = text("""
     SELECT installation, source, account, stream, entity, count(*) FILTER (WHERE rejected_at IS NULL),
-           count(rejected_at), min(held_at), array_agg(DISTINCT walk_id),
+           count(rejected_at), min(held_at), max(held_at), array_agg(DISTINCT walk_id),
            (array_agg(entity_key ORDER BY rejected_at IS NOT NULL, entity_key))[1:CAST(:most AS integer)]
     FROM syncd.pending_removals JOIN syncd.installations ON name = installation
     WHERE cardinality(CAST(:names AS text[])) = 0 OR installation = ANY (:names)

@@ -109,18 +109,24 @@ def _explain(held: int, live: int, stream: StreamKey) -> str:
     )
 
 
-async def accept(database: Database, installation: Installation, stream: Stream, *, rejected: bool) -> int:
+async def accept(
+    database: Database, installation: Installation, stream: Stream, *, rejected: bool, shown: datetime | None = None
+) -> int:
     """Hide what is held on the stream now, with `rejected` also what was rejected before, and say how much that was.
 
-    A row that a walk has met since is left alone.
+    `shown`: nobody has been asked about what is held since then, and it stays held. A row that a walk has met since it
+    was held is left alone.
     """
     async with database.between_pages(StreamKey(installation.name, stream.name)) as tx:
         pending = await load_pending(tx)
         absence = await read_absence(tx, stream.tables, installation.account, await held_since(tx))
-        accepted = absence.rows & (pending.held | pending.rejected if rejected else pending.held)
+        asked = await load_pending(tx, until=shown)
+        accepted = absence.rows & (asked.held | asked.rejected if rejected else asked.held)
+        later = pending.held - asked.held
         await hide(tx, stream.tables, accepted)
-        await save_pending(tx, Pending(frozenset(), (pending.rejected & absence.rows) - accepted))
-        await end_hold(tx)
+        await save_pending(tx, Pending(later, (pending.rejected & absence.rows) - accepted))
+        if not later:
+            await end_hold(tx)
     return len(accepted)
 
 

@@ -525,6 +525,22 @@ async def test_a_held_set_grows_and_accept_takes_what_is_held_then(bench: Bench)
     assert hidden(bench) == ids([*gone, later]), "who is back is not hidden"
 
 
+@pytest.mark.fault(28)
+@pytest.mark.usefixtures("copied")
+async def test_what_is_held_since_a_person_was_asked_stays_held(bench: Bench) -> None:
+    gone = await hold(bench)
+    shown = bench.value("SELECT max(held_at) FROM syncd.pending_removals")
+    later = people(bench)[0]
+    withdraw(bench, later)
+    await walk(bench)
+    await walk(bench)
+    assert await decide_on(bench, "accept", rejected=False, shown=shown) == 15
+    assert (hidden(bench), pending(bench)) == (ids(gone), ids([later]))
+    assert bench.value("SELECT status FROM syncd.stream_status WHERE stream = 'participants'") == "held"
+    assert await decide_on(bench, "accept", rejected=False) == 1
+    truth.assert_equal(bench.url, bench.sandbox.truth())
+
+
 @pytest.mark.usefixtures("copied")
 async def test_accept_leaves_alone_what_an_open_walk_has_met(bench: Bench) -> None:
     gone = await hold(bench)

@@ -147,6 +147,8 @@ def test_markers_are_entities_that_the_activity_repeats() -> None:
         (["a", "b"], 2, "whole", ["a", "b"]),
         (["a", "b"], 1, "whole", ["a", "b"]),
         (["a", None, "b"], 2, "partial", ["a", "b"]),
+        (["a", "b"], "12", "partial", ["a", "b"]),
+        (["a", "b"], 12.5, "partial", ["a", "b"]),
     ],
 )
 def test_sign_up_list(listed: Any, committed: Any, state: str, people: list[str] | None) -> None:
