@@ -89,8 +89,9 @@ class App:
             await self.consult(order.installation.name, max_age_s=0.0)
         return result
 
-    async def consult(self, name: str, max_age_s: float = LASTS_S) -> bool:
-        """Ask the source how an installation stands whose token is refused; False: no credentials to ask with."""
+    async def consult(self, name: str, max_age_s: float = LASTS_S) -> bool | None:
+        """Ask the source how an installation stands whose token is refused, and say whether that was noted; None: there
+        are no credentials to ask with."""
         return await consult(self.database, name, partial(self._standing, max_age_s=max_age_s))
 
     async def _standing(self, installation: Installation, max_age_s: float) -> str | None:
@@ -215,9 +216,11 @@ class App:
         """Run a round of the installation's due streams; while somebody else drives it, leave it to them."""
         installation = await find_installation(self.database, name)
         if installation.state in ("suspended", "needs_consent"):
-            if not await self.consult(name) and installation.state == "suspended":
+            noted = await self.consult(name)
+            if noted is None and installation.state == "suspended":
                 log.warning("nobody_to_ask", installation=name, reason="no credentials of the integration are set")
-            await note_asked(self.database, installation)  # or it were due again at once
+            if not noted:
+                await note_asked(self.database, installation)  # or it were due again at once
             return
         if installation.state == "paused":
             await self._keep_alive(installation)

@@ -27,25 +27,26 @@ UNLISTED = "unlisted"
 SUSPENDED = "suspended at the source; it is asked again every 15 minutes, and work goes on when it is over"
 
 
-async def consult(database: Database, name: str, ask: Ask) -> bool:
+async def consult(database: Database, name: str, ask: Ask) -> bool | None:
     """Ask the source how an installation stands whose token is refused, and note it. Raises DatabaseError.
 
-    An answer that does not come changes nothing: client credentials that are refused say nothing of the grant. False:
-    there is nobody to ask. Whoever pauses the installation meanwhile is not overruled.
+    An answer that does not come changes nothing: client credentials that are refused say nothing of the grant. Whoever
+    pauses the installation meanwhile is not overruled. Says whether anything was noted; None: there is nobody to ask.
     """
     installation = await find_installation(database, name)
     if installation.state not in ("needs_consent", "suspended"):
-        return True
+        return False
     try:
         standing = await ask(installation)
     except ApiError as error:
         log.warning("standing_not_known", installation=name, reason=str(error))
         standing = installation.state
     if standing is None:
-        return False
+        return None
     after = _after(installation.state, standing)
-    if after is not None and await set_state(database, installation, *after):
-        log.info("standing", installation=name, standing=standing, state=after[0])
+    if after is None or not await set_state(database, installation, *after):
+        return False
+    log.info("standing", installation=name, standing=standing, state=after[0])
     return True
 
 

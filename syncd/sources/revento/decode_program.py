@@ -53,7 +53,11 @@ def decode_activity(fields: Fields, event_id: str) -> Decoded:
     committed = fields.whole("committed_signups_count")
     host_id = fields.ref("host_id")
     sign_ups_list, signed_up = _read_sign_ups(fields, committed, is_counted=len(fields.bad) == already_bad)
+    before_links = len(fields.bad)
     carried = _read_markers(fields, event_id)
+    has_markers, before_links = len(fields.bad) == before_links, len(fields.bad)
+    co_host_ids = fields.ids("co_host_ids") or ()
+    has_hosts = len(fields.bad) == before_links
     row = read_row(
         fields,
         activities,
@@ -69,8 +73,9 @@ def decode_activity(fields: Fields, event_id: str) -> Decoded:
     gating = fields.ids("registration_waves")
     parts = (
         _owned(activity_private, key, [read_row(fields, activity_private, activity_key=key, details=details)]),
-        _owned(activity_hosts, key, _hosts(host_id, fields.ids("co_host_ids") or (), event_id)),
-        _owned(activity_markers, key, _marker_links(carried, event_id)),
+        # a list that cannot be read says nothing of who was on it
+        *([_owned(activity_hosts, key, _hosts(host_id, co_host_ids, event_id))] if has_hosts else []),
+        *([_owned(activity_markers, key, _marker_links(carried, event_id))] if has_markers else []),
         *_sign_ups(sign_ups_list, signed_up, key, event_id),
         *_links(key, event_id, gating, owner="activity_key", flag="from_activity", member="wave_key"),
     )

@@ -66,4 +66,10 @@ BUGS = (
         "syncd/sources/revento/decode_program.py", "not is_counted or ", "",
         ("tests/sources/revento/test_decode_program.py::test_sign_up_list",), (38,),
     ),
+    Bug(
+        "a list of hosts that cannot be read is an empty one",
+        "syncd/sources/revento/decode_program.py", " if has_hosts else []", " if True else []",
+        ("tests/sources/revento/test_decode_program.py::test_a_list_that_cannot_be_read_says_nothing_of_who_was_on_it",),
+        (38,),
+    ),
 )  # fmt: skip

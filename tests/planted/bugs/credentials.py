@@ -29,7 +29,7 @@ BUGS = (
     ),
     Bug(
         "a suspension that nobody can ask after waits for a consent",
-        "syncd/sync/standing.py", "    if standing is None:\n        return False\n",
+        "syncd/sync/standing.py", "    if standing is None:\n        return None\n",
         "    standing = standing or UNLISTED\n",
         ("tests/sync/test_standing.py::test_where_nobody_can_be_asked_a_suspension_stays",), (44,),
     ),
@@ -43,7 +43,7 @@ BUGS = (
     Bug(
         "the source is asked after an installation again at once",
         "syncd/main/app.py",
-        "            await note_asked(self.database, installation)  # or it were due again at once\n", "",
+        "            if not noted:\n", "            if False:\n",
         ("tests/sync/test_standing.py::test_a_suspension_that_could_not_be_told_from_a_lost_consent_is_asked_after_again",),
         (44,),
     ),

@@ -131,6 +131,13 @@ def test_markers_are_entities_that_the_activity_repeats() -> None:
     assert bad == []
 
 
+@pytest.mark.fault(38)
+@pytest.mark.parametrize(("name", "table"), [("co_host_ids", "activity_hosts"), ("markers", "activity_markers")])
+def test_a_list_that_cannot_be_read_says_nothing_of_who_was_on_it(name: str, table: str) -> None:
+    decoded, _ = decode(activity(**{name: "none"}))
+    assert table not in {part.table.name for part in decoded.change.parts}
+
+
 @pytest.mark.case("RV-38")
 @pytest.mark.fault(38)
 @pytest.mark.parametrize(
