@@ -14,7 +14,7 @@ import pytest
 
 from syncd.clock import Clock, SystemClock
 from syncd.credentials.refresh import GivenToken
-from syncd.errors import ContractBreach, NeedsAuthorization, NotFound, TokenRefused, Transient
+from syncd.errors import UNUSABLE_ID, ContractBreach, NeedsAuthorization, NotFound, TokenRefused, Transient
 from syncd.http.api import HttpApi
 from syncd.http.budget import TokenBudget
 from syncd.http.client import open_client
@@ -284,13 +284,16 @@ async def test_an_id_cannot_leave_its_place_in_the_path(open_remote: OpenRemote,
 
 
 @pytest.mark.fault(116)
-@pytest.mark.parametrize("activity_id", [".", "..", ""])
-async def test_an_id_that_would_be_a_step_is_not_asked_for(open_remote: OpenRemote, activity_id: str) -> None:
+@pytest.mark.parametrize(
+    "activity_id", [".", "..", "", "x" * 70_000, "\ud800"], ids=["dot", "dots", "empty", "long", "half a pair"]
+)
+async def test_an_id_that_fits_into_no_path_is_not_asked_for(open_remote: OpenRemote, activity_id: str) -> None:
     """No quoting holds dots in their place: whoever reads a URL takes `%2e%2e` for a step too."""
     remote = await open_remote()
     api, _ = await remote.api()
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFound) as caught:
         await api.get(ACTIVITY, path={"activity_id": activity_id})
+    assert caught.value.code == UNUSABLE_ID
     other, _ = await remote.api(event_id=remote.sandbox.event_ids[0], account=activity_id)
     with pytest.raises(NotFound):
         await other.get(ROLES)
