@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from itertools import groupby
 from uuid import UUID
@@ -27,6 +27,8 @@ from syncd.store.withdrawals import leaves_no_row, write_gone
 
 # Part of every hash: a release that stores more of a row raises it, and the next walk rewrites every row once.
 SCHEMA_VERSION = 1
+# A stamp further ahead than clocks are apart is no time of any change, and what bears it is not the newest for that.
+AHEAD = timedelta(hours=1)
 
 
 class Verdict(Enum):
@@ -62,15 +64,16 @@ class Keyed:
     change: Change
 
 
-def judge(known: Known | None, row: Keyed) -> Verdict:
-    """Decide on one row. An equal stamp does not make a row old: its content may still differ (docs/faults.md 40)."""
+def judge(known: Known | None, row: Keyed, now: datetime) -> Verdict:
+    """Decide on one row. An equal stamp does not make a row old: its content may still differ (docs/faults.md 40).
+    A stored stamp from the future makes none old: the row would stay as it is until then."""
     if row.change.is_gone and known is None and leaves_no_row(row.change.table):
         return Verdict.UNCHANGED
     if known is None or known.is_stub:
         return Verdict.INSERT
     if known.content_hash == row.content_hash:
         return Verdict.UNCHANGED
-    if known.version and row.change.version and row.change.version < known.version:
+    if known.version and row.change.version and row.change.version < known.version <= now + AHEAD:
         is_met_again = known.is_older_certified and known.older_hash == row.content_hash
         return Verdict.REVERT if is_met_again else Verdict.SUPERSEDED
     return Verdict.UPDATE
@@ -90,7 +93,7 @@ async def apply_changes(
         known = await _read_known(tx, table, served)
         if walk_id is None:
             known = {key: _without_older(each) for key, each in known.items()}
-        verdicts = _judge_all(served, known)
+        verdicts = _judge_all(served, known, tx.now)
         changed = [row for row, verdict in verdicts if verdict in _WRITTEN]
         for brought_by, rows in _by_request(changed, request_id):
             await _write(tx, table, rows, brought_by)
@@ -111,7 +114,7 @@ async def foresee_changes(tx: Transaction, changes: Iterable[Change], foreseen: 
     for table, served in by_table(changes):
         before = {row.key: foreseen[table.name, row.key] for row in served if (table.name, row.key) in foreseen}
         known = {**await _read_known(tx, table, served), **before}
-        verdicts = _judge_all(served, known)
+        verdicts = _judge_all(served, known, tx.now)
         changed = [row for row, verdict in verdicts if verdict in _WRITTEN]
         foreseen |= {(table.name, key): _without_older(known[key]) for key in _met_as_stored(verdicts, known)}
         foreseen |= {(table.name, row.key): _as_stored(row) for row in changed}
@@ -143,10 +146,10 @@ def key_hash(table: Table, key: str) -> bytes:
     return hashlib.blake2b(f"{table.name}/{key}".encode(), digest_size=8).digest()
 
 
-def _judge_all(rows: list[Keyed], known: Mapping[str, Known]) -> list[tuple[Keyed, Verdict]]:
+def _judge_all(rows: list[Keyed], known: Mapping[str, Known], now: datetime) -> list[tuple[Keyed, Verdict]]:
     newest = newest_of(rows)
     return [
-        (row, judge(known.get(row.key), row) if newest[row.key] is row else Verdict.SUPERSEDED)
+        (row, judge(known.get(row.key), row, now) if newest[row.key] is row else Verdict.SUPERSEDED)
         for row in sorted(rows, key=lambda row: row.key)
     ]
 

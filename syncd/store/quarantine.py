@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from syncd.model import Page
 from syncd.store.database import Transaction
+from syncd.store.statements import read_written
 from syncd.wire.left_out import LeftOut
 from syncd.wire.readers import BadValue
 
@@ -22,7 +23,7 @@ _KEEP_ROW = """
     ON CONFLICT (installation, stream, row_ref) DO UPDATE
     SET raw_row = EXCLUDED.raw_row, request_id = EXCLUDED.request_id, run_id = EXCLUDED.run_id,
         saved_at = EXCLUDED.saved_at
-    WHERE kept.raw_row <> EXCLUDED.raw_row
+    WHERE kept.raw_row <> EXCLUDED.raw_row OR %s
 """
 _KEEP = """
     INSERT INTO syncd.quarantined_values
@@ -44,10 +45,11 @@ async def quarantine(tx: Transaction, page: Page) -> int:
     if not page.left_out:
         return 0
     rows, values, adopted = [], [], []
+    written = await _written_by(tx, page)
     for row in page.left_out:
         ref = row_ref(row)
         request_id = row.request_id or page.request_id
-        rows.append([*tx.stream, ref, row.key, row.raw, request_id, tx.run_id, tx.now])
+        rows.append([*tx.stream, ref, row.key, row.raw, request_id, tx.run_id, tx.now, row.key in written])
         for (path, raw), reason in places(row):
             values.append([*tx.stream, path, reason, raw, request_id, tx.run_id, tx.now, ref])
             adopted.append([ref, *tx.stream, path, raw])
@@ -56,6 +58,17 @@ async def quarantine(tx: Transaction, page: Page) -> int:
     newly_kept = tx.cursor.rowcount
     await tx.cursor.executemany(_ADOPT, adopted)
     return newly_kept
+
+
+async def _written_by(tx: Transaction, page: Page) -> set[str]:
+    """The keys of the entities that this page has written: there was something else in their place, though their rows
+    be kept in the same form already, from an earlier time when they were served like this."""
+    keys = [row.key for row in page.left_out if row.key is not None]
+    written = set[str]()
+    for table in {change.table.name: change.table for change in page.changes}.values():
+        await tx.cursor.execute(read_written(table), [keys, tx.now])
+        written |= {key for (key,) in await tx.cursor.fetchall()}
+    return written
 
 
 async def forget_rows(tx: Transaction, keys: Iterable[str]) -> None:

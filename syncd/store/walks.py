@@ -78,6 +78,19 @@ async def abandon_open_walk(tx: Transaction, reason: str) -> None:
     await save_position(tx, Start())
 
 
+async def give_up_if_it_stands(tx: Transaction, reason: str) -> None:
+    """Forget where the stream stands if it has come no further for an hour: its cursor may be what the server fails
+    over, whatever word it has for it (contracts/revento.md G4)."""
+    await tx.cursor.execute(_STANDS, [*tx.stream, tx.now])
+    if await tx.cursor.fetchone() is not None and isinstance(await load_position(tx), CursorAt):
+        await abandon_open_walk(tx, reason)
+
+
+_STANDS = """
+    SELECT FROM syncd.positions WHERE installation = %s AND stream = %s AND saved_at <= %s - interval '1 hour'
+"""
+
+
 async def load_position(tx: Transaction) -> Position:
     """Where the stream goes on; `Start` when nothing is stored."""
     await tx.cursor.execute("SELECT position FROM syncd.positions WHERE installation = %s AND stream = %s", tx.stream)
@@ -161,6 +174,21 @@ async def record_page(tx: Transaction, walk: Walk, page: Page, counts: Counts) -
     if not tx.cursor.rowcount:
         raise gone_back()
     await tx.cursor.execute("UPDATE syncd.runs SET heartbeat_at = %s WHERE run_id = %s", [tx.now, tx.run_id])
+
+
+async def may_grow(tx: Transaction, request_id: UUID) -> bool:
+    """Whether no page of that request's listing was too large for a whole day.
+
+    A larger one is tried no more often than that: a walk that has to shrink is no witness to absence.
+    """
+    await tx.cursor.execute(_TOO_LARGE, [request_id, tx.now])
+    return await tx.cursor.fetchone() is None
+
+
+_TOO_LARGE = """
+    SELECT FROM syncd.requests AS served JOIN syncd.requests AS refused USING (installation, endpoint)
+    WHERE served.request_id = %s AND refused.status = 413 AND refused.sent_at > %s - interval '1 day' LIMIT 1
+"""
 
 
 async def certify(tx: Transaction, walk: Walk, *, limit: int | None) -> bool:

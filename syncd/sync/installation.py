@@ -21,6 +21,7 @@ from syncd.errors import (
     SyncdError,
     TokenExpired,
     TokenRefused,
+    Transient,
 )
 from syncd.logs import get_logger
 from syncd.model import Installation
@@ -28,7 +29,15 @@ from syncd.sources.base import Stream
 from syncd.store.installations import set_state, stored_installation
 from syncd.store.requests import write_requests
 from syncd.store.runs import StreamResult, end_stream
-from syncd.store.walks import abandon_open_walk, abandon_walk, begin_walk, note_readings, open_walk, restarts_of_run
+from syncd.store.walks import (
+    abandon_open_walk,
+    abandon_walk,
+    begin_walk,
+    give_up_if_it_stands,
+    note_readings,
+    open_walk,
+    restarts_of_run,
+)
 from syncd.sync.run import AccountApi, Run
 from syncd.sync.stream import sync_stream
 from syncd.wire.position import Readings, Start
@@ -103,6 +112,11 @@ async def _with_restarts(stream: Stream, api: AccountApi, run: Run) -> StreamRes
         except ListingBroken as error:
             async with run.database.begin(run.lease, run.run_id, stream.name) as tx:
                 await abandon_open_walk(tx, str(error))
+            raise
+        except Transient as error:
+            if (error.status or 0) >= 500:
+                async with run.database.begin(run.lease, run.run_id, stream.name) as tx:
+                    await give_up_if_it_stands(tx, f"no page has come for an hour: {error}")
             raise
 
 

@@ -19,6 +19,7 @@ from syncd.store.walks import (
     abandon_open_walk,
     certify,
     last_walk_s,
+    may_grow,
     note_readings,
     open_walk,
     record_page,
@@ -26,6 +27,7 @@ from syncd.store.walks import (
 )
 from syncd.sync.removals import remove_absent
 from syncd.sync.run import AccountApi, Progress, Run
+from syncd.wire.position import stamped
 
 NONE_READABLE = "of all the rows that the listing served none could be read"
 LOOK_AT_THEM = "`syncd quarantine list` shows them; what is stored stays as it is"
@@ -57,7 +59,7 @@ async def sync_stream(stream: Stream, api: AccountApi, run: Run) -> StreamResult
                 if page.resume_at is None:
                     result = await _close(tx, walk, page, stream, run)
                 else:
-                    await save_position(tx, page.resume_at)
+                    await save_position(tx, stamped(page.resume_at, tx.now))
             walk = walk.turned(page.resume_at or walk.position)
             run.requests.settle(requests)
             where = (run.installation.name, stream.name, walk.page_number)
@@ -74,14 +76,20 @@ async def _apply_page(tx: Transaction, walk: Walk, page: Page) -> Counts:
 
 async def _close(tx: Transaction, walk: Walk, page: Page, stream: Stream, run: Run) -> StreamResult:
     """Behind the last page there is only the certificate, and the removals that it allows."""
-    shrunk = page.limit if page.limit is not None and page.limit < run.page_size else None
-    if await certify(tx, walk, limit=shrunk):
+    if await certify(tx, walk, limit=await _next_limit(tx, page, run.page_size)):
         result = await remove_absent(tx, stream, run.installation, run.removals)
     else:
         await abandon_open_walk(tx, NONE_READABLE)
         result = none_readable(stream)
     await end_stream(tx, result)  # or a crash here would walk it all again
     return result
+
+
+async def _next_limit(tx: Transaction, page: Page, page_size: int) -> int | None:
+    """The page size that the next walk begins with, where the API has lately refused the configured one."""
+    if page.limit is None or page.limit >= page_size:
+        return None
+    return None if await may_grow(tx, page.request_id) else page.limit
 
 
 def none_readable(stream: Stream) -> StreamResult:

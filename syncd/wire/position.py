@@ -11,7 +11,7 @@ import msgspec
 
 # A cursor is promised for 24 h from its issue; one hour is left for the walk itself (contracts/revento.md §9).
 CURSOR_LIFE = timedelta(hours=23)
-# The stamp is of our clock and is judged by the database's; the hour left above covers this much between them.
+# A database that took over from another may be behind it by so much; the hour left above covers it.
 CLOCK_SKEW = timedelta(minutes=30)
 
 
@@ -57,6 +57,11 @@ def observe(at: CursorAt | None, *, token: str, limit: int, accepted: bool) -> R
     if not accepted and token_changed and limit_changed:
         return NOTHING_SHOWN
     return Readings(accepted if token_changed else None, accepted if limit_changed else None)
+
+
+def stamped(position: Position, now: datetime) -> Position:
+    """The position, with its cursor issued at this instant of the database's, by whose clock it will be judged."""
+    return position if isinstance(position, Start) else msgspec.structs.replace(position, issued_at=now)
 
 
 def encode(position: Position) -> str:

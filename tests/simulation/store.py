@@ -522,6 +522,11 @@ async def abandon_open_walk(tx: Transaction, reason: str) -> None:
     await save_position(tx, Start())
 
 
+async def give_up_if_it_stands(tx: Transaction, reason: str) -> None:
+    """No history's server fails for an hour."""
+    await tx.act()
+
+
 async def load_position(tx: Transaction) -> Position:
     """Where the stream goes on."""
     await tx.act()
@@ -571,6 +576,12 @@ async def record_page(tx: Transaction, walk: Walk, page: Page, counts: Counts) -
     tx.served = (*tx.served, page)
 
 
+async def may_grow(tx: Transaction, request_id: UUID) -> bool:
+    """The model keeps no request record, and no history goes on for a day after a page that was too large."""
+    await tx.act()
+    return False
+
+
 async def certify(tx: Transaction, walk: Walk, *, limit: int | None) -> bool:
     """Close a complete walk with its certificate; False: of its rows none could be read."""
     await tx.act()
@@ -610,10 +621,12 @@ async def apply_changes(
         met = set()
         superseded = {}
         for row in sorted(served, key=lambda each: each.key):
-            verdict = real.judge(_known(before, row.key), row) if newest[row.key] is row else real.Verdict.SUPERSEDED
+            is_newest = newest[row.key] is row
+            known = _known(before, row.key)
+            verdict = real.judge(known, row, tx.now) if is_newest else real.Verdict.SUPERSEDED
             tally[verdict.value] += 1
             if verdict is real.Verdict.SUPERSEDED:
-                if newest[row.key] is row:
+                if is_newest:
                     superseded[row.key] = row.content_hash
                 continue
             met.add(row.key)

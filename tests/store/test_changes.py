@@ -18,6 +18,7 @@ from syncd.errors import DatabaseError
 from syncd.model import Change, Content, Counts, Dictionary
 from syncd.sources.revento import tables
 from syncd.store.changes import (
+    AHEAD,
     Keyed,
     Known,
     Verdict,
@@ -61,11 +62,13 @@ async def apply(store: Store, *changes: Change, stream: str = "participants") ->
         (Known(b"hash", None, is_stub=False), NOW, False, Verdict.UPDATE),
         (Known(b"hash", NOW, is_stub=False), None, False, Verdict.UPDATE),
         (Known(b"hash", None, is_stub=False), None, False, Verdict.UPDATE),
+        (Known(b"hash", NOW + AHEAD, is_stub=False), NOW, False, Verdict.SUPERSEDED),
+        (Known(b"hash", NOW + AHEAD + timedelta(seconds=1), is_stub=False), NOW, False, Verdict.UPDATE),
     ],
 )
 def test_the_verdict_on_a_row(known: Known | None, version: datetime | None, same: bool, verdict: Verdict) -> None:
     change = replace(person(1), version=version)
-    assert judge(known, Keyed("k", b"hash" if same else b"other", change)) is verdict
+    assert judge(known, Keyed("k", b"hash" if same else b"other", change), NOW) is verdict
 
 
 # --- one page -------------------------------------------------------------------------------------------------------

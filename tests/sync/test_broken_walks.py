@@ -80,3 +80,35 @@ async def test_a_listing_of_which_nothing_can_be_read_is_never_green(bench: Benc
     bench.sandbox.faults.clear()
     assert (await bench.sync()).exit_code == 0
     truth.assert_equal(bench.url, bench.sandbox.truth())
+
+
+@pytest.mark.fault(17, 32)
+async def test_a_cursor_that_only_breaks_the_server_is_given_up_after_an_hour(bench: Bench) -> None:
+    """Until then it is tried again by every round: a server that is out for a while costs no walk."""
+    fault(bench, nth=3, status=500, times=None)
+    assert (await bench.sync(streams=["participants"])).exit_code == 75
+    for waited, outcome in (("59 min", "open"), ("1 min", "abandoned")):
+        bench.execute(f"UPDATE syncd.positions SET saved_at = saved_at - interval '{waited}'")
+        bench.sandbox.faults.clear()
+        fault(bench, status=500, times=None)
+        before = bench.mark()
+        assert (await bench.sync(streams=["participants"])).exit_code == 75
+        assert "cursor" in bench.calls(PARTICIPANTS, since=before)[0]["query"]
+        assert walks(bench) == [(outcome, 1)]
+    bench.sandbox.faults.clear()
+    before = bench.mark()
+    assert (await bench.sync()).exit_code == 0
+    assert "cursor" not in bench.calls(PARTICIPANTS, since=before)[0]["query"]
+    truth.assert_equal(bench.url, bench.sandbox.truth())
+
+
+@pytest.mark.fault(17)
+async def test_a_driver_that_reaches_no_server_gives_up_no_walk(bench: Bench) -> None:
+    """Nobody has said anything of the cursor."""
+    fault(bench, nth=3, status=500, times=None)
+    await bench.sync(streams=["participants"])
+    bench.execute("UPDATE syncd.positions SET saved_at = saved_at - interval '5 hours'")
+    bench.sandbox.faults.clear()
+    fault(bench, cut_after_bytes=0, times=None)
+    assert (await bench.sync(streams=["participants"])).exit_code == 75
+    assert walks(bench) == [("open", 1)]

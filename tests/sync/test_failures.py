@@ -65,6 +65,14 @@ async def assert_heals(bench: Bench) -> None:
     truth.assert_equal(bench.url, bench.sandbox.truth())
 
 
+# A page of another listing that was too large just now.
+ANOTHER_LISTING = """
+    INSERT INTO syncd.requests (request_id, installation, endpoint, sent_at, duration_ms, waited_ms, status, bytes,
+        token_fingerprint)
+    SELECT gen_random_uuid(), name, '/activities', now(), 1, 0, 413, 0, 'none' FROM syncd.installations
+"""
+
+
 def limits(bench: Bench, endpoint: str = PARTICIPANTS, since: int = 0) -> list[int]:
     return [int(call["query"].partition("limit=")[2].partition("&")[0]) for call in bench.calls(endpoint, since)]
 
@@ -294,6 +302,28 @@ async def test_a_page_that_is_too_large_is_asked_for_in_halves(bench: Bench) -> 
     mark = bench.mark()
     assert (await bench.sync()).exit_code == 0
     assert limits(bench, since=mark) == [2] * 20, "the next walk begins where this one had to go"
+
+
+@pytest.mark.fault(20)
+async def test_a_larger_page_is_tried_again_once_a_day(bench: Bench) -> None:
+    """Not in every walk: those that have to shrink on their way are no witnesses to absence."""
+    fault(bench, nth=3, error="payload_too_large", times=2)
+    for _ in range(3):
+        mark = bench.mark()
+        await bench.sync(streams=["participants"])
+    assert limits(bench, since=mark) == [2] * 20
+    bench.execute("UPDATE syncd.requests SET sent_at = sent_at - interval '23 hours' WHERE status = 413")
+    await bench.sync(streams=["participants"])
+    bench.execute("UPDATE syncd.requests SET sent_at = sent_at - interval '1 hour' WHERE status = 413")
+    bench.execute(ANOTHER_LISTING)
+    mark = bench.mark()
+    await bench.sync(streams=["participants"])
+    assert limits(bench, since=mark) == [2] * 20, "a walk begins and ends with one size"
+    mark = bench.mark()
+    await bench.sync(streams=["participants"])
+    assert limits(bench, since=mark) == [10] * 4
+    witnesses = "SELECT is_witness FROM syncd.walks WHERE stream = 'participants' ORDER BY started_at"
+    assert bench.query(witnesses) == [(False,), *[(True,)] * 5]
 
 
 @pytest.mark.case("RV-07")

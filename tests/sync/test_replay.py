@@ -171,6 +171,23 @@ async def test_an_older_row_never_overwrites_a_newer_one(
     truth.assert_equal(bench.url, bench.sandbox.truth())
 
 
+@pytest.mark.fault(78)
+async def test_a_value_that_went_and_came_back_is_not_outdated(bench: Bench, newer_reader: pytest.MonkeyPatch) -> None:
+    """The row is kept from before, in the very same form; what was written in between is what is outdated."""
+    for stamp in ("2026-05-01T10:00:00", "2026-05-02T10:00:00Z", "2026-05-01T10:00:00"):
+        serve(bench, PARTICIPANTS, "participants", registered_at=stamp)
+        await bench.sync(streams=["participants"])
+    kept = bench.query("SELECT request_id, saved_at FROM syncd.quarantined_rows")
+    await bench.sync(streams=["participants"])
+    assert bench.query("SELECT request_id, saved_at FROM syncd.quarantined_rows") == kept, "nothing was written"
+    read_naive_stamps(newer_reader)
+    done = await try_again(bench)
+    assert (done.counts.superseded, done.counts.updated, done.resolved) == (0, 1, 1)
+    who = first(bench, "participants")["id"]
+    stamps = bench.query("SELECT registered_at FROM revento.participants WHERE participant_id = %s", who)
+    assert stamps == [(datetime(2026, 5, 1, 10, tzinfo=UTC),)]
+
+
 async def test_what_is_still_left_out_of_an_outdated_row_is_forgotten(bench: Bench) -> None:
     serve(bench, ROLES, "roles", name="a\0b")
     await bench.sync(streams=["roles"])

@@ -11,6 +11,7 @@ import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -18,7 +19,7 @@ import pytest
 from syncd.sync.round import RoundResult, Watch
 from syncd.sync.run import Progress
 from tests import truth
-from tests.harness import PARTICIPANTS, Bench, OpenBench, environment
+from tests.harness import PARTICIPANTS, Bench, OpenBench, ShiftedClock, environment
 
 KILLS = 10
 SEED = int(os.environ.get("SYNCD_TEST_SEED", "20260501"))
@@ -116,6 +117,20 @@ async def test_a_cursor_that_is_nearly_a_day_old_is_not_sent(open_bench: OpenBen
     assert ("cursor" in asked[0]["query"]) is is_sent
     outcomes = bench.query("SELECT outcome, generation FROM syncd.walks WHERE stream = 'participants' ORDER BY 2")
     assert outcomes == ([("certified", 1)] if is_sent else [("abandoned", 1), ("certified", 2)])
+    truth.assert_equal(bench.url, bench.sandbox.truth())
+
+
+@pytest.mark.fault(31, 52)
+@pytest.mark.parametrize("ahead_s", [-3600.0, 3600.0])
+async def test_a_walk_is_resumed_though_the_drivers_clock_is_wrong(open_bench: OpenBench, ahead_s: float) -> None:
+    """The database's clock alone tells how old a cursor is."""
+    bench = await open_bench({"REVENTO__PAGE_SIZE": "10"}, participants=100)
+    await bench.add()
+    bench.app = replace(bench.app, clock=ShiftedClock(ahead_s))
+    assert await Cancelling(after=5).run(bench) is None
+    mark = bench.mark()
+    assert (await bench.sync()).exit_code == 0
+    assert "cursor" in bench.calls(PARTICIPANTS, mark)[0]["query"]
     truth.assert_equal(bench.url, bench.sandbox.truth())
 
 

@@ -268,6 +268,19 @@ async def test_an_older_version_that_two_walks_meet_is_accepted(bench: Bench) ->
     assert await people_of_a_round(bench) == (0, 0, 60, 0)
 
 
+@pytest.mark.fault(40)
+async def test_a_stamp_from_the_future_freezes_no_row(bench: Bench) -> None:
+    """What is stamped later is older by its stamp, changes from walk to walk, and is stored each time."""
+    row = participant(bench, 4)
+    put_back(bench, row, "2126-01-01T00:00:00Z")
+    await bench.sync()
+    for stamp in ("2026-05-03T10:00:00Z", "2026-05-03T10:00:01Z"):
+        put_back(bench, row, stamp)
+        assert await people_of_a_round(bench) == (1, 0, 59, 0)
+        truth.assert_equal(bench.url, bench.sandbox.truth())
+    assert await people_of_a_round(bench) == (0, 0, 60, 0)
+
+
 @pytest.mark.fault(29)
 async def test_an_older_version_counts_only_where_nothing_newer_is_met_since(bench: Bench) -> None:
     row = participant(bench, 4)

@@ -6,6 +6,7 @@ from tests.planted.bug import Bug
 
 _WALKS, _SUMMARIES = "syncd/sources/revento/walks.py", "syncd/sources/revento/summaries.py"
 _OF_SUMMARIES = "tests/sources/revento/test_summaries.py"
+_WALKS_STORE = "syncd/store/walks.py"
 _BROKEN = "tests/sync/test_broken_walks.py"
 
 BUGS = (
@@ -71,5 +72,47 @@ BUGS = (
         "syncd/sources/revento/decode_program.py", " if has_hosts else []", " if True else []",
         ("tests/sources/revento/test_decode_program.py::test_a_list_that_cannot_be_read_says_nothing_of_who_was_on_it",),
         (38,),
+    ),
+    Bug(
+        "a page size that was shrunk never grows again",
+        "syncd/sync/stream.py", "return None if await may_grow(tx, page.request_id) else page.limit",
+        "return page.limit",
+        ("tests/sync/test_failures.py::test_a_larger_page_is_tried_again_once_a_day",), (20,),
+    ),
+    Bug(
+        "a larger page is tried in every walk",
+        _WALKS_STORE, "return await tx.cursor.fetchone() is None", "return True",
+        ("tests/sync/test_failures.py::test_a_larger_page_is_tried_again_once_a_day",), (20,),
+    ),
+    Bug(
+        "one listing's page size is another's",
+        _WALKS_STORE, "USING (installation, endpoint)", "USING (installation)",
+        ("tests/sync/test_failures.py::test_a_larger_page_is_tried_again_once_a_day",), (20,),
+    ),
+    Bug(
+        "a value that came back is as old as it was",
+        "syncd/store/quarantine.py", "tx.now, row.key in written])", "tx.now, False])",
+        ("tests/sync/test_replay.py::test_a_value_that_went_and_came_back_is_not_outdated",), (78,),
+    ),
+    Bug(
+        "a cursor that breaks the server is tried for ever",
+        "syncd/sync/installation.py",
+        "await give_up_if_it_stands(tx, f\"no page has come for an hour: {error}\")", "pass",
+        (f"{_BROKEN}::test_a_cursor_that_only_breaks_the_server_is_given_up_after_an_hour",), (17, 32),
+    ),
+    Bug(
+        "one failed round gives a walk up",
+        _WALKS_STORE, " AND saved_at <= %s - interval '1 hour'", " AND saved_at <= %s",
+        (f"{_BROKEN}::test_a_cursor_that_only_breaks_the_server_is_given_up_after_an_hour",), (17, 32),
+    ),
+    Bug(
+        "a walk is given up because nobody answers",
+        "syncd/sync/installation.py", "if (error.status or 0) >= 500:", "if True:",
+        (f"{_BROKEN}::test_a_driver_that_reaches_no_server_gives_up_no_walk",), (17,),
+    ),
+    Bug(
+        "a cursor's age is told by the driver's clock",
+        "syncd/sync/stream.py", "stamped(page.resume_at, tx.now)", "page.resume_at",
+        ("tests/sync/test_resume.py::test_a_walk_is_resumed_though_the_drivers_clock_is_wrong",), (31, 52),
     ),
 )  # fmt: skip

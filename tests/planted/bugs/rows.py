@@ -72,7 +72,8 @@ BUGS = (
     ),
     Bug(
         "an older version overwrites",
-        _CHANGES, "if known.version and row.change.version and row.change.version < known.version:", "if False:",
+        _CHANGES, "if known.version and row.change.version and row.change.version < known.version <= now + AHEAD:",
+        "if False:",
         (f"{_OF_CHANGES}::test_the_verdict_on_a_row", f"{_WORLD}::test_an_older_stamp_never_overwrites"), (29,),
     ),
     Bug(
@@ -119,22 +120,28 @@ BUGS = (
         (f"{_WORLD}::test_a_row_that_is_listed_in_two_versions_keeps_the_newer_one",), (29,),
     ),
     Bug(
+        "a stamp from the future is believed",
+        _CHANGES, " < known.version <= now + AHEAD:", " < known.version:",
+        (f"{_OF_CHANGES}::test_the_verdict_on_a_row",
+         f"{_WORLD}::test_a_stamp_from_the_future_freezes_no_row"), (40,),
+    ),
+    Bug(
         "a version has to be newer, not just as new",
-        _CHANGES, "row.change.version < known.version:", "row.change.version <= known.version:",
+        _CHANGES, "row.change.version < known.version <=", "row.change.version <= known.version <=",
         (f"{_OF_CHANGES}::test_the_verdict_on_a_row", f"{_WORLD}::test_a_change_within_the_same_second_is_not_lost"),
         (40,),
     ),
     Bug(
         "a row without a stamp never changes",
-        _CHANGES, "    if known.version and row.change.version and row.change.version < known.version:",
+        _CHANGES, "    if known.version and row.change.version and row.change.version < known.version <= now + AHEAD:",
         "    if row.change.version is None or (known.version and row.change.version < known.version):",
         (f"{_OF_CHANGES}::test_the_verdict_on_a_row",
          f"{_WORLD}::test_a_renamed_role_arrives_though_no_stamp_moves"), (40,),
     ),
     Bug(
         "rows that repeat a key within a page are all written",
-        _CHANGES, "judge(known.get(row.key), row) if newest[row.key] is row else Verdict.SUPERSEDED)",
-        "judge(known.get(row.key), row))",
+        _CHANGES, "judge(known.get(row.key), row, now) if newest[row.key] is row else Verdict.SUPERSEDED)",
+        "judge(known.get(row.key), row, now))",
         (f"{_WORLD}::test_of_a_row_that_repeats_in_a_page_the_newest_counts",), (34,),
     ),
     Bug(
