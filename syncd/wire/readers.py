@@ -104,6 +104,11 @@ class Fields:
         """Any JSON value, for a jsonb column."""
         return self._take(name, object, unstorable)
 
+    def unspoilt(self, read: Callable[[], T]) -> tuple[T, bool]:
+        """What `read` takes from this object, and whether nothing had to be left out of it."""
+        before = len(self.bad)
+        return read(), len(self.bad) == before
+
     def mapping(self, name: str) -> dict[str, Any] | None:
         """An object of unknown keys, for a jsonb column, without the entries that cannot be stored."""
         values = self._take(name, dict, lambda _: None)

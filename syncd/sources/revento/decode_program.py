@@ -49,15 +49,10 @@ def decode_activity(fields: Fields, event_id: str) -> Decoded:
     """An activity, with its hosts, markers, waves and sign-ups."""
     activity_id = fields.id()
     key = join_key(event_id, activity_id)
-    already_bad = len(fields.bad)
-    committed = fields.whole("committed_signups_count")
-    host_id = fields.ref("host_id")
-    sign_ups_list, signed_up = _read_sign_ups(fields, committed, is_counted=len(fields.bad) == already_bad)
-    before_links = len(fields.bad)
-    carried = _read_markers(fields, event_id)
-    has_markers, before_links = len(fields.bad) == before_links, len(fields.bad)
-    co_host_ids = fields.ids("co_host_ids") or ()
-    has_hosts = len(fields.bad) == before_links
+    committed, is_counted = fields.unspoilt(lambda: fields.whole("committed_signups_count"))
+    sign_ups_list, signed_up = _read_sign_ups(fields, committed, is_counted=is_counted)
+    carried, has_markers = fields.unspoilt(lambda: _read_markers(fields, event_id))
+    (host_id, co_host_ids), has_hosts = fields.unspoilt(lambda: _read_hosts(fields))
     row = read_row(
         fields,
         activities,
@@ -84,6 +79,10 @@ def decode_activity(fields: Fields, event_id: str) -> Decoded:
 
 def _owned(table: Table, activity_key: str, rows: Iterable[Row]) -> Content:
     return Content(table, "activity_key", tuple({"activity_key": activity_key, **row} for row in rows))
+
+
+def _read_hosts(fields: Fields) -> tuple[str | None, Sequence[str]]:
+    return fields.ref("host_id"), fields.ids("co_host_ids") or ()
 
 
 def _hosts(host_id: str | None, co_host_ids: Sequence[str], event_id: str) -> Iterator[Row]:
@@ -122,11 +121,10 @@ def _read_sign_ups(fields: Fields, committed: int | None, *, is_counted: bool) -
     A list that is shorter than the count of committed people was cut, and so is one of which an entry could not
     be read, or whose count could not: it shows who is in, never who is out (contracts/revento.md G25).
     """
-    already_bad = len(fields.bad)
-    listed = fields.ids("signed_up_participant_ids")
+    listed, is_readable = fields.unspoilt(lambda: fields.ids("signed_up_participant_ids"))
     if listed is None:
         return "absent", ()
-    is_cut = not is_counted or len(listed) < (committed or 0) or len(fields.bad) > already_bad
+    is_cut = not (is_counted and is_readable) or len(listed) < (committed or 0)
     return "partial" if is_cut else "whole", listed
 
 

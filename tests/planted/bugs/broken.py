@@ -64,7 +64,7 @@ BUGS = (
     ),
     Bug(
         "a count that cannot be read closes a cut list",
-        "syncd/sources/revento/decode_program.py", "not is_counted or ", "",
+        "syncd/sources/revento/decode_program.py", "(is_counted and is_readable)", "is_readable",
         ("tests/sources/revento/test_decode_program.py::test_sign_up_list",), (38,),
     ),
     Bug(

@@ -132,9 +132,16 @@ def test_markers_are_entities_that_the_activity_repeats() -> None:
 
 
 @pytest.mark.fault(38)
-@pytest.mark.parametrize(("name", "table"), [("co_host_ids", "activity_hosts"), ("markers", "activity_markers")])
-def test_a_list_that_cannot_be_read_says_nothing_of_who_was_on_it(name: str, table: str) -> None:
-    decoded, _ = decode(activity(**{name: "none"}))
+@pytest.mark.parametrize(
+    ("name", "served", "table"),
+    [
+        ("host_id", 7, "activity_hosts"),
+        ("co_host_ids", "none", "activity_hosts"),
+        ("markers", "none", "activity_markers"),
+    ],
+)
+def test_a_list_that_cannot_be_read_says_nothing_of_who_was_on_it(name: str, served: object, table: str) -> None:
+    decoded, _ = decode(activity(**{name: served}))
     assert table not in {part.table.name for part in decoded.change.parts}
 
 
