@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from syncd.model import Page
 from syncd.store.database import Transaction
-from syncd.store.statements import read_written
+from syncd.store.statements import key_of
 from syncd.wire.left_out import LeftOut
 from syncd.wire.readers import BadValue
 
@@ -40,16 +41,22 @@ _ADOPT = """
 _INDEX = re.compile(r"\[[0-9]+\]")
 
 
-async def quarantine(tx: Transaction, page: Page) -> int:
-    """Keep what was left out, with its rows, and return how many values are new; what is kept already is left alone."""
+async def quarantine(tx: Transaction, page: Page, *, is_news: bool = False) -> int:
+    """Keep what was left out, with its rows, and return how many values are new; what is kept already is left alone.
+
+    `is_news`: something of the page was written, so a row that is kept in the very same form may have been another
+    meanwhile, and is known to be served like this from now on.
+    """
     if not page.left_out:
         return 0
     rows, values, adopted = [], [], []
-    written = await _written_by(tx, page)
+    repeated = _repeated(page)
     for row in page.left_out:
-        ref = row_ref(row)
+        # of rows that repeat a key within a page one is stored: the others must not be read again
+        ref = None if row.key in repeated else row_ref(row)
         request_id = row.request_id or page.request_id
-        rows.append([*tx.stream, ref, row.key, row.raw, request_id, tx.run_id, tx.now, row.key in written])
+        if ref is not None:
+            rows.append([*tx.stream, ref, row.key, row.raw, request_id, tx.run_id, tx.now, is_news])
         for (path, raw), reason in places(row):
             values.append([*tx.stream, path, reason, raw, request_id, tx.run_id, tx.now, ref])
             adopted.append([ref, *tx.stream, path, raw])
@@ -60,15 +67,9 @@ async def quarantine(tx: Transaction, page: Page) -> int:
     return newly_kept
 
 
-async def _written_by(tx: Transaction, page: Page) -> set[str]:
-    """The keys of the entities that this page has written: there was something else in their place, though their rows
-    be kept in the same form already, from an earlier time when they were served like this."""
-    keys = [row.key for row in page.left_out if row.key is not None]
-    written = set[str]()
-    for table in {change.table.name: change.table for change in page.changes}.values():
-        await tx.cursor.execute(read_written(table), [keys, tx.now])
-        written |= {key for (key,) in await tx.cursor.fetchall()}
-    return written
+def _repeated(page: Page) -> set[str]:
+    served = Counter((change.table.name, key_of(change.table, change.row)) for change in page.changes)
+    return {key for (_, key), times in served.items() if times > 1}
 
 
 async def forget_rows(tx: Transaction, keys: Iterable[str]) -> None:

@@ -145,6 +145,18 @@ async def load_pending(tx: Transaction, until: datetime | None = None) -> Pendin
     return Pending(*(frozenset(ref for ref, is_rejected in rows if is_rejected is which) for which in (False, True)))
 
 
+async def is_pending(tx: Transaction, refs: Collection[Ref]) -> bool:
+    """Whether any of these rows waits for a person's decision, or stays by one."""
+    await tx.cursor.execute(_IS_PENDING, [*tx.stream, *_arrays(refs)])
+    return await tx.cursor.fetchone() is not None
+
+
+_IS_PENDING = """
+    SELECT FROM syncd.pending_removals WHERE installation = %s AND stream = %s
+      AND (entity, entity_key) IN (SELECT * FROM unnest(%s::text[], %s::text[])) LIMIT 1
+"""
+
+
 async def save_pending(tx: Transaction, pending: Pending) -> None:
     """Let these rows wait, or stay rejected, and no others; what was so already is not touched."""
     arrays = _arrays(pending.held | pending.rejected)

@@ -137,13 +137,6 @@ def read_newer(table: Table) -> str:
 
 
 @cache
-def read_written(table: Table) -> str:
-    """Which entities were written at a moment. Parameters: keys, the moment."""
-    key = key_column(table)
-    return f"SELECT {key} FROM {table} WHERE {key} = ANY(%b::text[]) AND _syncd_synced_at = %b"
-
-
-@cache
 def delete_personal(table: Table) -> tuple[str, ...]:
     """Delete what is kept of entities in tables that BI is not granted. Parameter of each: their keys."""
     personal = [other for other in table.metadata.sorted_tables if other.info.get("personal")]

@@ -12,7 +12,17 @@ from uuid import UUID, uuid4
 from syncd.model import Counts, Page
 from syncd.store.changes import key_hashes
 from syncd.store.database import Transaction, gone_back
-from syncd.wire.position import NOTHING_SHOWN, CursorAt, Position, Readings, Start, decode, encode, usable
+from syncd.wire.position import (
+    NOT_THE_CURSORS,
+    NOTHING_SHOWN,
+    CursorAt,
+    Position,
+    Readings,
+    Start,
+    decode,
+    encode,
+    usable,
+)
 
 _HASH_BYTES = 8
 
@@ -68,26 +78,34 @@ async def abandon_walk(tx: Transaction, walk: Walk, reason: str) -> None:
     )
 
 
-async def abandon_open_walk(tx: Transaction, reason: str) -> None:
-    """Forget where the stream stands, so that its next walk begins at the first page."""
+async def abandon_open_walk(tx: Transaction, reason: str, *, keeps_limit: bool = False) -> None:
+    """Forget where the stream stands, so that its next walk begins at the first page, of the same size if asked."""
     await tx.cursor.execute(
         """UPDATE syncd.walks SET outcome = 'abandoned', reason = %s, ended_at = %s
            WHERE installation = %s AND stream = %s AND outcome = 'open'""",
         [reason, tx.now, *tx.stream],
     )
-    await save_position(tx, Start())
+    await save_position(tx, Start(limit=(await load_position(tx)).limit if keeps_limit else None))
 
 
 async def give_up_if_it_stands(tx: Transaction, reason: str) -> None:
-    """Forget where the stream stands if it has come no further for an hour: its cursor may be what the server fails
-    over, whatever word it has for it (contracts/revento.md G4)."""
-    await tx.cursor.execute(_STANDS, [*tx.stream, tx.now])
-    if await tx.cursor.fetchone() is not None and isinstance(await load_position(tx), CursorAt):
-        await abandon_open_walk(tx, reason)
+    """Forget where the stream stands if the page behind its cursor has failed a round an hour ago already, with a
+    whole reply: what the server fails over may be the cursor, whatever word it has for it (contracts/revento.md G4)."""
+    position = await load_position(tx)
+    if not isinstance(position, CursorAt):
+        return
+    await tx.cursor.execute(_FAILED_BEFORE, [*tx.stream, tx.now, position.query, list(NOT_THE_CURSORS)])
+    if await tx.cursor.fetchone() is not None:
+        await abandon_open_walk(tx, reason, keeps_limit=True)
 
 
-_STANDS = """
-    SELECT FROM syncd.positions WHERE installation = %s AND stream = %s AND saved_at <= %s - interval '1 hour'
+_FAILED_BEFORE = """
+    SELECT FROM syncd.positions
+    JOIN syncd.runs USING (installation) JOIN syncd.run_streams AS failed USING (run_id, stream)
+    JOIN syncd.requests AS request ON request.request_id = failed.request_id
+    WHERE positions.installation = %s AND stream = %s AND failed.status = 'failed'
+      AND failed.ended_at > saved_at AND failed.ended_at <= %s - interval '1 hour'
+      AND request.endpoint = %s AND request.status <> ALL (%s) AND (request.status >= 400 OR request.error_code IS NULL)
 """
 
 

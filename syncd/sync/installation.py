@@ -21,7 +21,6 @@ from syncd.errors import (
     SyncdError,
     TokenExpired,
     TokenRefused,
-    Transient,
 )
 from syncd.logs import get_logger
 from syncd.model import Installation
@@ -40,7 +39,7 @@ from syncd.store.walks import (
 )
 from syncd.sync.run import AccountApi, Run
 from syncd.sync.stream import sync_stream
-from syncd.wire.position import Readings, Start
+from syncd.wire.position import NOT_THE_CURSORS, Readings, Start
 
 # A server that refuses its own fresh cursors twice will refuse the third: report it, do not loop.
 MAX_RESTARTS = 2
@@ -111,12 +110,12 @@ async def _with_restarts(stream: Stream, api: AccountApi, run: Run) -> StreamRes
             log.warning("walk_restarted", reason=str(error), restart=restarts)
         except ListingBroken as error:
             async with run.database.begin(run.lease, run.run_id, stream.name) as tx:
-                await abandon_open_walk(tx, str(error))
+                await abandon_open_walk(tx, str(error), keeps_limit=True)
             raise
-        except Transient as error:
-            if (error.status or 0) >= 500:
+        except ApiError as error:
+            if error.status not in (None, *NOT_THE_CURSORS):
                 async with run.database.begin(run.lease, run.run_id, stream.name) as tx:
-                    await give_up_if_it_stands(tx, f"no page has come for an hour: {error}")
+                    await give_up_if_it_stands(tx, f"its next page has failed for an hour: {error}")
             raise
 
 

@@ -68,9 +68,9 @@ async def sync_stream(stream: Stream, api: AccountApi, run: Run) -> StreamResult
 
 
 async def _apply_page(tx: Transaction, walk: Walk, page: Page) -> Counts:
-    await apply_changes(tx, page.shared, page.request_id)
+    shared = await apply_changes(tx, page.shared, page.request_id)
     counts = await apply_changes(tx, page.changes, page.request_id, walk.walk_id)
-    newly_kept = await quarantine(tx, page)
+    newly_kept = await quarantine(tx, page, is_news=(shared + counts).written > 0)
     return counts + Counts(rejected=len(page.rejected), quarantined_values=newly_kept)
 
 
@@ -79,7 +79,7 @@ async def _close(tx: Transaction, walk: Walk, page: Page, stream: Stream, run: R
     if await certify(tx, walk, limit=await _next_limit(tx, page, run.page_size)):
         result = await remove_absent(tx, stream, run.installation, run.removals)
     else:
-        await abandon_open_walk(tx, NONE_READABLE)
+        await abandon_open_walk(tx, NONE_READABLE, keeps_limit=True)
         result = none_readable(stream)
     await end_stream(tx, result)  # or a crash here would walk it all again
     return result

@@ -13,6 +13,9 @@ import msgspec
 CURSOR_LIFE = timedelta(hours=23)
 # A database that took over from another may be behind it by so much; the hour left above covers it.
 CLOCK_SKEW = timedelta(minutes=30)
+# Refusals of the token, the page size or the pace; any other may be one of the cursor, whatever its code
+# (contracts/revento.md §9, G4).
+NOT_THE_CURSORS = frozenset((401, 403, 413, 429))
 
 
 class Start(msgspec.Struct, frozen=True, tag="start"):

@@ -121,11 +121,6 @@ class Fields:
             return None
         return tuple(dict.fromkeys(self._good(name, values, _unusable_id)))
 
-    def texts(self, name: str) -> tuple[str, ...]:
-        """A list of strings in the order given, each once; empty when the key is absent or null."""
-        values = self._take(name, list, lambda _: None) or []
-        return tuple(dict.fromkeys(self._good(name, values, _not_text)))
-
     def nested(self, name: str) -> Fields | None:
         """A nested object; what nobody asks of it shows up in this object's `rest`."""
         values = self._take(name, dict, lambda _: None)
@@ -134,8 +129,10 @@ class Fields:
         self._nested[name] = Fields(values, f"{self.path}.{name}", self.bad)
         return self._nested[name]
 
-    def rows(self, name: str) -> Iterable[Fields]:
+    def rows(self, name: str, *, required: bool = False) -> Iterable[Fields]:
         """A list of objects that are rows of their own; each keeps its own rest."""
+        if required and self._rest.get(name) is None:
+            self.bad.append(self._describe(name, None, "a list is missing"))
         values = self._take(name, list, lambda _: None) or []
         for index, value in enumerate(values):
             path = f"{self.path}.{name}[{index}]"
@@ -289,10 +286,6 @@ def _wrong_kind(value: Any, kind: Any) -> str | None:
         return unstorable(value)
     is_flag_as_number = isinstance(value, bool) and kind not in (bool, object)
     return f"a {type(value).__name__} stands here" if is_flag_as_number or not isinstance(value, kind) else None
-
-
-def _not_text(value: Any) -> str | None:
-    return unstorable(value) if isinstance(value, str) else "not text"
 
 
 def _unusable_id(value: Any) -> str | None:

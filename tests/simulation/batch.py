@@ -225,6 +225,7 @@ def find(bug: EngineBug, seed: int, most: int) -> tuple[str, str, int] | None:
     for number, history in enumerate(islice(tried, most), start=1):
         verdict = one(str(history), bug.changes)
         if verdict.violations:
+            assert not one(str(history)).violations, f"{history} violates an oracle without any bug"
             return str(history), verdict.violations[0], number
     return None
 

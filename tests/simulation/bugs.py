@@ -63,7 +63,7 @@ BUGS = (
           "        position = walk.position\n"
           "        await begin_walk(tx, Start(limit=error.limit), generation=walk.generation + 1)\n"
           "        await save_position(tx, position)\n"),
-         (_INSTALLATION, "open_walk, restarts_of_run\n", "open_walk, restarts_of_run, save_position\n")),
+         (_INSTALLATION, "    restarts_of_run,\n", "    restarts_of_run,\n    save_position,\n")),
     ),
     EngineBug(
         "a refused walk is not given up",
@@ -83,9 +83,9 @@ BUGS = (
         ((_REMOVALS, _SINCE, _SINCE.replace("await witnessed_since(tx, rules.witnesses)", "tx.now")),),
     ),
     EngineBug(
-        "a failed page ends the listing as if it were its last",
+        "a page that is not full ends the listing as if it were its last",
         ((_STREAM, "                if page.resume_at is None:\n",
-          "                if len(page.changes) < (page.limit or 0):\n"),),
+          "                if page.resume_at is None or len(page.changes) < (page.limit or 0):\n"),),
     ),
     EngineBug(
         "a round that was cut off counts as certified",

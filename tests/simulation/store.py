@@ -514,12 +514,12 @@ async def abandon_walk(tx: Transaction, walk: Walk, reason: str) -> None:
     _put_walk(tx, replace(tx.data.walks[walk.walk_id], outcome="abandoned", ended_at=tx.now))
 
 
-async def abandon_open_walk(tx: Transaction, reason: str) -> None:
+async def abandon_open_walk(tx: Transaction, reason: str, *, keeps_limit: bool = False) -> None:
     """Forget where the stream stands."""
     await tx.act()
     if row := tx.data.open_walk():
         _put_walk(tx, replace(row, outcome="abandoned", ended_at=tx.now))
-    await save_position(tx, Start())
+    await save_position(tx, Start(limit=tx.data.position.limit if keeps_limit else None))
 
 
 async def give_up_if_it_stands(tx: Transaction, reason: str) -> None:
@@ -651,7 +651,7 @@ def _known(data: Data, key: str) -> Known | None:
     return replace(row.known, older_hash=content, is_older_certified=is_certified)
 
 
-async def quarantine(tx: Transaction, page: Page) -> int:
+async def quarantine(tx: Transaction, page: Page, *, is_news: bool = False) -> int:
     """Nothing of the model's is bad."""
     assert not page.left_out
     return 0

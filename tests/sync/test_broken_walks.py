@@ -10,6 +10,7 @@ import pytest
 from syncd.sources.revento.faults import DIALECT
 from tests import truth
 from tests.harness import PARTICIPANTS, Bench, OpenBench
+from tests.sync.test_summaries import ACTIVITY, PROGRAM
 
 
 @pytest.fixture
@@ -82,17 +83,27 @@ async def test_a_listing_of_which_nothing_can_be_read_is_never_green(bench: Benc
     truth.assert_equal(bench.url, bench.sandbox.truth())
 
 
+def age(bench: Bench, by: str) -> None:
+    """Let so much time have passed since the last round."""
+    bench.execute(f"UPDATE syncd.positions SET saved_at = saved_at - interval '{by}'")
+    bench.execute(f"UPDATE syncd.run_streams SET ended_at = ended_at - interval '{by}'")
+
+
+NONSENSE = {"set": {"data": None}}
+
+
 @pytest.mark.fault(17, 32)
-async def test_a_cursor_that_only_breaks_the_server_is_given_up_after_an_hour(bench: Bench) -> None:
+@pytest.mark.parametrize("order", [{"status": 500}, NONSENSE], ids=["500", "nonsense"])
+async def test_a_cursor_that_fails_for_an_hour_is_given_up(bench: Bench, order: dict[str, Any]) -> None:
     """Until then it is tried again by every round: a server that is out for a while costs no walk."""
-    fault(bench, nth=3, status=500, times=None)
-    assert (await bench.sync(streams=["participants"])).exit_code == 75
+    fault(bench, nth=3, times=None, **order)
+    await bench.sync(streams=["participants"])
     for waited, outcome in (("59 min", "open"), ("1 min", "abandoned")):
-        bench.execute(f"UPDATE syncd.positions SET saved_at = saved_at - interval '{waited}'")
+        age(bench, waited)
         bench.sandbox.faults.clear()
-        fault(bench, status=500, times=None)
+        fault(bench, times=None, **order)
         before = bench.mark()
-        assert (await bench.sync(streams=["participants"])).exit_code == 75
+        assert (await bench.sync(streams=["participants"])).exit_code in (1, 3, 75)
         assert "cursor" in bench.calls(PARTICIPANTS, since=before)[0]["query"]
         assert walks(bench) == [(outcome, 1)]
     bench.sandbox.faults.clear()
@@ -103,12 +114,72 @@ async def test_a_cursor_that_only_breaks_the_server_is_given_up_after_an_hour(be
 
 
 @pytest.mark.fault(17)
-async def test_a_driver_that_reaches_no_server_gives_up_no_walk(bench: Bench) -> None:
-    """Nobody has said anything of the cursor."""
-    fault(bench, nth=3, status=500, times=None)
+async def test_one_failure_after_a_long_pause_gives_no_walk_up(bench: Bench) -> None:
+    """Nor does a server that nobody reaches, or that refuses the token or the pace."""
+    fault(bench, nth=3, times=None, cut_after_bytes=0)
     await bench.sync(streams=["participants"])
-    bench.execute("UPDATE syncd.positions SET saved_at = saved_at - interval '5 hours'")
+    for order in ({"error": "rate_limit_exceeded"}, {"error": "insufficient_scope"}, {"status": 503}):
+        age(bench, "5 hours")
+        bench.sandbox.faults.clear()
+        fault(bench, times=None, **order)
+        (stream,) = (await bench.sync(streams=["participants"])).streams
+        assert (stream.status != "certified", walks(bench)) == (True, [("open", 1)]), order
+    age(bench, "5 hours")
     bench.sandbox.faults.clear()
-    fault(bench, cut_after_bytes=0, times=None)
-    assert (await bench.sync(streams=["participants"])).exit_code == 75
+    fault(bench, times=None, cut_after_bytes=0)
+    await bench.sync(streams=["participants"])
     assert walks(bench) == [("open", 1)]
+
+
+@pytest.mark.fault(17)
+async def test_a_walk_that_has_come_further_since_is_not_given_up(bench: Bench) -> None:
+    """What failed two hours ago was the page before."""
+    for nth in (3, 2):
+        fault(bench, nth=nth, times=None, status=503)
+        await bench.sync(streams=["participants"])
+        bench.sandbox.faults.clear()
+        bench.execute("UPDATE syncd.run_streams SET ended_at = ended_at - interval '2 hours'")
+    assert bench.value("SELECT count(*) FROM syncd.walk_pages") == 3
+    bench.execute("UPDATE syncd.positions SET saved_at = saved_at - interval '110 min'")
+    fault(bench, times=None, status=503)
+    await bench.sync(streams=["participants"])
+    assert walks(bench) == [("open", 1)]
+
+
+@pytest.mark.fault(17)
+async def test_a_cursor_is_not_given_up_for_what_is_asked_beside_it(open_bench: OpenBench) -> None:
+    """The listing goes on; what it names cannot be read."""
+    bench = await open_bench({"REVENTO__PAGE_SIZE": "5"}, gaps={"G26": "summary"})
+    await bench.add()
+    bench.hurry()
+    bench.sandbox.faults.add({"endpoint": PROGRAM, "error": "payload_too_large", "times": None})
+    bench.sandbox.faults.add({"endpoint": ACTIVITY, "nth": 12, "status": 500, "times": None})
+    for _ in range(2):
+        (activities,) = (await bench.sync(streams=["activities"])).streams
+        assert activities.status == "failed"
+        age(bench, "2 hours")
+    assert bench.query("SELECT outcome FROM syncd.walks WHERE stream = 'activities'") == [("open",)]
+
+
+@pytest.mark.fault(32)
+@pytest.mark.parametrize("status", [400, 404, 410])
+async def test_a_server_that_refuses_everything_for_a_while_costs_no_walk(bench: Bench, status: int) -> None:
+    fault(bench, nth=3, status=status, times=None)
+    await bench.sync(streams=["participants"])
+    assert walks(bench) == [("open", 1)]
+    bench.sandbox.faults.clear()
+    before = bench.mark()
+    assert (await bench.sync()).exit_code == 0
+    assert "cursor" in bench.calls(PARTICIPANTS, since=before)[0]["query"]
+    assert walks(bench) == [("certified", 1)]
+
+
+@pytest.mark.fault(20, 25)
+async def test_a_walk_that_is_given_up_leaves_its_page_size(bench: Bench) -> None:
+    fault(bench, nth=2, error="payload_too_large")
+    fault(bench, nth=5, loop_pages=2, times=None)
+    assert (await bench.sync(streams=["participants"])).exit_code == 1
+    bench.sandbox.faults.clear()
+    before = bench.mark()
+    await bench.sync(streams=["participants"])
+    assert "limit=5" in bench.calls(PARTICIPANTS, since=before)[0]["query"]

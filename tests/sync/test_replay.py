@@ -12,11 +12,12 @@ from syncd.errors import LeaseHeld, LeaseLost
 from syncd.main.by_hand import replay_kept
 from syncd.model import Lease
 from syncd.store.leases import claim
-from syncd.sync.replay import Replayed, replay
+from syncd.sync.removals import reject
+from syncd.sync.replay import PENDING, Replayed, replay
 from syncd.sync.round import Watch
 from syncd.wire import readers
 from tests import truth
-from tests.harness import ACTIVITIES, PARTICIPANTS, ROLES, Bench
+from tests.harness import ACTIVITIES, LOCATIONS, PARTICIPANTS, ROLES, Bench
 
 VALUES = "SELECT json_path, reason FROM syncd.quarantined_values ORDER BY 1"
 ROWS = "SELECT count(*) FROM syncd.quarantined_rows"
@@ -186,6 +187,59 @@ async def test_a_value_that_went_and_came_back_is_not_outdated(bench: Bench, new
     who = first(bench, "participants")["id"]
     stamps = bench.query("SELECT registered_at FROM revento.participants WHERE participant_id = %s", who)
     assert stamps == [(datetime(2026, 5, 1, 10, tzinfo=UTC),)]
+
+
+@pytest.mark.fault(78)
+async def test_a_value_inside_a_tree_that_went_and_came_back_is_not_outdated(
+    bench: Bench, newer_reader: pytest.MonkeyPatch
+) -> None:
+    long = "r" * 1200
+    venues = bench.sandbox.truth()["events"][0]["locations"]["venues"]
+    for name, amenities in (("A", ["wifi", long]), ("B", ["wifi"]), ("A", ["wifi", long])):
+        venues[0]["locations"][0] |= {"name": name, "amenities": amenities}
+        bench.sandbox.faults.clear()
+        bench.sandbox.faults.add({"endpoint": LOCATIONS, "set": {"venues": venues}, "times": None})
+        await bench.sync(streams=["locations"])
+    newer_reader.setattr(readers, "LONGEST_ID_BYTES", 1300)
+    assert (await try_again(bench)).resolved == 1
+    assert bench.value("SELECT count(*) FROM revento.location_amenities WHERE amenity = %s", long) == 1
+
+
+@pytest.mark.fault(34)
+async def test_a_row_that_was_not_stored_is_not_read_again(bench: Bench) -> None:
+    """Of two rows with one key the newer is stored, and the older has a value that cannot be."""
+    roles = bench.sandbox.truth()["events"][0]["roles"]
+    twice = [roles[0] | {"name": "older", "description": "a\0b"}, roles[0] | {"name": "newer"}, *roles[1:]]
+    bench.sandbox.faults.add({"endpoint": ROLES, "set": {"data": twice}, "times": None})
+    for _ in range(2):
+        await bench.sync(streams=["roles"])
+        done = await try_again(bench)
+        assert (done.counts.updated, done.without_row, len(bench.query(VALUES))) == (0, 1, 1)
+    assert bench.value("SELECT name FROM revento.roles WHERE role_id = %s", roles[0]["id"]) == "newer"
+
+
+@pytest.mark.fault(28)
+@pytest.mark.parametrize("is_rejected", [False, True])
+async def test_what_waits_for_a_decision_is_not_read_again(
+    bench: Bench, newer_reader: pytest.MonkeyPatch, is_rejected: bool
+) -> None:
+    """What is written counts as seen: it would leave the held set, and go by itself later."""
+    people = bench.sandbox.truth()["events"][0]["participants"]
+    bench.sandbox.world.patch(bench.event_id, "participants", people[0]["id"], {"registered_at": "2026-05-01T10:00:00"})
+    await bench.sync(streams=["participants"])
+    for person in people[:20]:
+        bench.sandbox.world.delete(bench.event_id, "participants", person["id"])
+    for _ in range(2):
+        await bench.sync(streams=["participants"])
+    installation = await bench.installation()
+    (stream,) = main.chosen_streams(installation, ["participants"])
+    if is_rejected:
+        assert await reject(bench.app.database, installation, stream) == 20
+    read_naive_stamps(newer_reader)
+    done = await try_again(bench)
+    assert (done.resolved, [reason for _, reason in done.left]) == (0, [PENDING])
+    await bench.sync(streams=["participants"])
+    assert bench.value("SELECT count(*) FROM syncd.pending_removals") == 20
 
 
 async def test_what_is_still_left_out_of_an_outdated_row_is_forgotten(bench: Bench) -> None:

@@ -57,9 +57,30 @@ async def test_a_walk_that_cannot_read_the_whole_ones_fails_and_keeps_what_is_st
     await bench.sync()
     bench.hurry()
     summarise(bench)
-    bench.sandbox.faults.add({"endpoint": PROGRAM, "status": 503, "times": None})
+    for endpoint in (PROGRAM, ACTIVITY):
+        bench.sandbox.faults.add({"endpoint": endpoint, "status": 503, "times": None})
     (activities,) = (await bench.sync(streams=["activities"])).streams
     assert activities.status == "failed"
+    truth.assert_equal(bench.url, bench.sandbox.truth())
+
+
+@pytest.mark.fault(43)
+@pytest.mark.parametrize("unknown", [6, None])
+async def test_what_is_listed_is_never_gone_though_nobody_knows_it_alone(bench: Bench, unknown: int | None) -> None:
+    """A 404 for what the listing names is a contradiction: nothing is hidden for it, and it is told."""
+    await bench.sync()
+    summarise(bench)
+    bench.sandbox.faults.add({"endpoint": PROGRAM, "error": "payload_too_large", "times": None})
+    for _ in range(3):
+        bench.sandbox.faults.add({"endpoint": ACTIVITY, "error": "resource_not_found", "times": unknown})
+        (activities,) = (await bench.sync(streams=["activities"])).streams
+        assert activities.counts.seen == len(listed(bench))
+        assert activities.counts.rejected == (unknown or len(listed(bench)))
+        assert activities.status == ("certified" if unknown else "incomplete")
+    assert bench.query("SELECT DISTINCT is_witness FROM syncd.walks WHERE stream = 'activities' AND rejected > 0") in (
+        [(False,)],
+        [],
+    )
     truth.assert_equal(bench.url, bench.sandbox.truth())
 
 

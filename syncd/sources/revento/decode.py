@@ -102,11 +102,11 @@ class Batch:
         self._served[-1].rejected.append(BadValue(path, why, bytes(self._served[-1].raw).decode()))
 
     def rows_in(self, fields: Fields, name: str) -> list[Fields]:
-        """Rows that stand inside a row. A list or an element that cannot be read counts as a rejected row: whoever it
-        was is not absent."""
+        """Rows that stand inside a row. A list that is not there (docs/faults.md 38), or cannot be read, or an element
+        of it, counts as a rejected row: whoever it was is not absent."""
         bad_values = self._served[-1].bad_values
         before = len(bad_values)
-        found = [*fields.rows(name)]
+        found = [*fields.rows(name, required=True)]
         self._served[-1].rejected += bad_values[before:]
         del bad_values[before:]
         return found

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from syncd.errors import UNUSABLE_ID, ContractBreach, NotFound, PageTooLarge
+from syncd.errors import UNUSABLE_ID, ContractBreach, NotFound, PageTooLarge, Transient
 from syncd.logs import get_logger
 from syncd.model import Api
 from syncd.sources.revento.faults import GONE, breach
@@ -31,6 +31,7 @@ _DOCUMENTED = frozenset(
     )
 )
 
+GONE_ALONE = "the listing names it, and the API knows no such activity when it is asked for"
 HALF = "not the whole activity: documented fields are missing, and it is found whole nowhere"
 
 # A few fields may be sent by no reply at all; an API that sent fewer would be another one.
@@ -42,16 +43,16 @@ log = get_logger(__name__)
 
 
 class Item(NamedTuple):
-    """One undecoded row, and the reply that it stood in. `is_half`: it must not be stored."""
+    """One undecoded row, and the reply that it stood in. `flaw`: why it must not be stored."""
 
     raw: msgspec.Raw
     reply: Reply
-    is_half: bool = False
+    flaw: str = ""
 
 
-def is_half(raw: msgspec.Raw) -> bool:
+def flaw(raw: msgspec.Raw) -> str:
     """Whether documented fields of an activity are missing. What can be read by nobody is for the decoder to refuse."""
-    return bool(_missing(raw))
+    return HALF if _missing(raw) else ""
 
 
 def _missing(raw: msgspec.Raw) -> frozenset[str]:
@@ -77,18 +78,18 @@ class FullActivities:
         self._sent = set[str]()  # by any of them
 
     async def complete(self, listed: Sequence[Item]) -> list[Item]:
-        """The same activities, each whole or marked as half. One that is gone since it was listed is left out.
+        """The same activities, each whole or with its flaw.
 
         Raises the ApiError of a call that fails otherwise, a 404 that is not the API's own included.
         """
         found = [await self._whole(item) for item in listed]
-        return [item._replace(is_half=item.is_half or self._is_half(item)) for item in found if item is not None]
+        return [item._replace(flaw=item.flaw or (HALF if self._is_half(item) else "")) for item in found]
 
     def _is_half(self, item: Item) -> bool:
         unsent = {name for name, times in self._lacking.items() if times >= WITNESSES and name not in self._sent}
         return bool(_missing(item.raw) - (unsent if len(unsent) <= MOST_UNSENT else set()))
 
-    async def _whole(self, item: Item) -> Item | None:
+    async def _whole(self, item: Item) -> Item:
         if not self._is_half(item):
             return item
         fields = _peek(item.raw)
@@ -111,24 +112,27 @@ class FullActivities:
         return self._program.get(activity_id)
 
     async def _read_program(self) -> Mapping[str, Item]:
-        """By id. Empty when there is no such reply that can be used: it is one page that may be too large (§10)."""
+        """By id. Empty when there is no such reply that can be used: it is one page that may be too large (§10), and
+        what only this call breaks at the server need not be done without."""
         try:
             reply = await self._api.get(PROGRAM)
             found = [Item(raw, reply) for branch in _read_branches(reply) for raw in branch.activities]
-        except (PageTooLarge, NotFound, ContractBreach) as error:
+        except (PageTooLarge, NotFound, ContractBreach, Transient) as error:
+            if isinstance(error, Transient) and (error.status or 0) < 500:
+                raise
             log.warning("program_not_usable", reason=str(error))
             return {}
         return {str(_peek(item.raw).get("id")): item for item in found}
 
-    async def _ask_for(self, activity_id: str, listed: Item) -> Item | None:
+    async def _ask_for(self, activity_id: str, listed: Item) -> Item:
         try:
             reply = await self._api.get(ACTIVITY, path={"activity_id": activity_id})
         except NotFound as error:
             if error.code == UNUSABLE_ID:
-                return listed._replace(is_half=True)
+                return listed._replace(flaw=HALF)
             if error.code != GONE:
                 raise
-            return None
+            return listed._replace(flaw=GONE_ALONE)
         item = Item(read_object(reply), reply)
         fields = _peek(item.raw)
         if fields.get("id") != activity_id:

@@ -11,20 +11,18 @@ import msgspec
 from syncd.errors import (
     ApiError,
     CursorRefused,
-    ListingBroken,
     PageTooLarge,
-    ScopeMissing,
-    TokenExpired,
-    TokenRefused,
 )
+from syncd.logs import get_logger
 from syncd.model import Api, Installation, Page
 from syncd.sources.revento.decode import Batch, Decode
 from syncd.sources.revento.decode_places import decode_venues
 from syncd.sources.revento.decode_program import decode_event
 from syncd.sources.revento.faults import breach
-from syncd.sources.revento.summaries import HALF, FullActivities, Item, is_half
+from syncd.sources.revento.summaries import FullActivities, Item, flaw
+from syncd.sources.revento.trail import Trail
 from syncd.wire.left_out import LeftOut
-from syncd.wire.position import CursorAt, Position, observe
+from syncd.wire.position import NOT_THE_CURSORS, CursorAt, Position, observe
 from syncd.wire.readers import BadValue, RowRejected, parse_row
 from syncd.wire.reply import Listing, Reply, read_listing, read_object
 
@@ -33,13 +31,9 @@ LOCATIONS = "/events/{event_id}/locations"
 # contracts/revento.md §9
 LARGEST_LIMIT = 50
 NO_LIMIT = 0  # the listing takes none
-# An empty page may have successors, but a listing that brings nothing new for this long never ends
-# (docs/faults.md 25, 27).
-MOST_BARREN_PAGES = 20
-# A cursor that is refused may say so with any of these, whatever the code (contracts/revento.md §9, G4, docs/faults.md
-# 32).
-_CURSOR_REFUSALS = {400, 404, 410, 422}
-_OTHER_REFUSALS = (TokenExpired, TokenRefused, ScopeMissing)
+
+
+log = get_logger(__name__)
 
 
 class _Tree(msgspec.Struct):
@@ -86,9 +80,7 @@ def walk_pages(endpoint: str, decode: Decode) -> ListingWalk:
 
 def walk_activities(endpoint: str, decode: Decode) -> ListingWalk:
     """A paged listing of activities; where it holds summaries, what is missing is read elsewhere."""
-    return ListingWalk(
-        endpoint, decode, is_paged=True, completing=lambda api: FullActivities(api).complete, is_half=is_half
-    )
+    return ListingWalk(endpoint, decode, is_paged=True, completing=lambda api: FullActivities(api).complete, flaw=flaw)
 
 
 Complete = Callable[[Sequence[Item]], Awaitable[Sequence[Item]]]
@@ -106,7 +98,7 @@ class ListingWalk:
     decode: Decode
     is_paged: bool
     completing: Callable[[Api], Complete] = lambda _: _as_listed
-    is_half: Callable[[msgspec.Raw], bool] = lambda _: False
+    flaw: Callable[[msgspec.Raw], str] = lambda _: ""
 
     async def __call__(
         self, api: Api, installation: Installation, position: Position, page_size: int
@@ -114,7 +106,7 @@ class ListingWalk:
         """Yield each page from the position on."""
         largest = min(page_size, LARGEST_LIMIT) if self.is_paged else NO_LIMIT
         at, limit = _begin(self.endpoint, position, largest)
-        trail = _Trail(at.cursor if at else None)
+        trail = Trail(self.endpoint, at.cursor if at else None)
         complete = self.completing(api)
         while True:
             reply, limit = await _fetch(api, self.endpoint, at, limit, installation)
@@ -131,7 +123,7 @@ class ListingWalk:
     def reread(self, reply: Reply, installation: Installation) -> Page:
         """One row of the listing, alone."""
         row = msgspec.Raw(reply.body)
-        return _decode_rows(reply, [Item(row, reply, self.is_half(row))], self.decode, installation.account).page()
+        return _decode_rows(reply, [Item(row, reply, self.flaw(row))], self.decode, installation.account).page()
 
     def _behind(self, listing: Listing, reply: Reply, limit: int, grant: str) -> CursorAt | None:
         if listing.has_more is not True or not listing.next_cursor:
@@ -158,40 +150,26 @@ async def _fetch(
             if at is not None and installation.cursor_survives_limit is False:
                 raise _refused(error, at, limit) from error
         except ApiError as error:
-            if at is None or not _blames_cursor(error):
+            if at is None or not await _is_the_cursors(error, api, endpoint, limit):
                 raise
             raise _refused(error, at, limit) from error
 
 
-def _blames_cursor(error: ApiError) -> bool:
-    if isinstance(error, _OTHER_REFUSALS):
+async def _is_the_cursors(error: ApiError, api: Api, endpoint: str, limit: int) -> bool:
+    """Whether a call was refused for its cursor: the refusal says so, or the same call without one is answered
+    (docs/faults.md 32)."""
+    if "cursor" in (error.code or ""):
+        return True
+    if not 400 <= (error.status or 0) < 500 or error.status in NOT_THE_CURSORS:
         return False
-    return error.status in _CURSOR_REFUSALS or "cursor" in (error.code or "")
-
-
-class _Trail:
-    """What a walk has met, to notice that it goes in circles."""
-
-    def __init__(self, cursor: str | None) -> None:
-        self._cursors = {cursor}
-        self._rows = set[int]()
-        self._barren_pages = 0
-
-    def note(self, reply: Reply, listing: Listing) -> None:
-        """Raises ListingBroken when the next page is one that was already asked for, or no new row has come for long:
-        to go on from such a cursor in a later round would lead there again."""
-        if listing.has_more is not True:
-            return
-        if listing.next_cursor in self._cursors:
-            what = "$.next_cursor leads back to a page that was already read (a cursor loop)"
-            raise breach(reply, what, ListingBroken)
-        rows = {hash(bytes(raw)) for raw in listing.data}
-        self._barren_pages = 0 if rows - self._rows else self._barren_pages + 1
-        if self._barren_pages > MOST_BARREN_PAGES:
-            what = f"{self._barren_pages} pages in a row brought nothing new, and still $.has_more is true"
-            raise breach(reply, what, ListingBroken)
-        self._cursors.add(listing.next_cursor)
-        self._rows |= rows
+    try:
+        await api.get(endpoint, _query(None, limit))
+    except PageTooLarge:
+        return True
+    except ApiError as another:
+        log.info("first_page_refused_too", reason=str(another))
+        return False
+    return True
 
 
 def _begin(endpoint: str, position: Position, limit: int) -> tuple[CursorAt | None, int]:
@@ -211,8 +189,8 @@ def _decode_rows(reply: Reply, items: Iterable[Item], decode: Decode, event_id: 
     batch = Batch(reply, event_id)
     for index, item in enumerate(items):
         fields = batch.read(item.raw, f"$.data[{index}]", item.reply)
-        if item.is_half:
-            batch.reject(f"$.data[{index}]", HALF)
+        if item.flaw:
+            batch.reject(f"$.data[{index}]", item.flaw)
         elif fields is not None:
             batch.add(fields, decode)
     return batch

@@ -6,14 +6,15 @@ from tests.planted.bug import Bug
 
 _WALKS, _SUMMARIES = "syncd/sources/revento/walks.py", "syncd/sources/revento/summaries.py"
 _OF_SUMMARIES = "tests/sources/revento/test_summaries.py"
-_WALKS_STORE = "syncd/store/walks.py"
+_WALKS_STORE, _INSTALLATION = "syncd/store/walks.py", "syncd/sync/installation.py"
+_TRAIL = "syncd/sources/revento/trail.py"
 _BROKEN = "tests/sync/test_broken_walks.py"
 
 BUGS = (
     Bug(
         "cursors that lead nowhere are gone on from",
         "syncd/sync/installation.py",
-        "                await abandon_open_walk(tx, str(error))\n", "                pass\n",
+        "                await abandon_open_walk(tx, str(error), keeps_limit=True)\n", "                pass\n",
         (f"{_BROKEN}::test_cursors_that_lead_nowhere_are_not_gone_on_from",), (25,),
     ),
     Bug(
@@ -23,8 +24,8 @@ BUGS = (
         (f"{_BROKEN}::test_cursors_that_lead_nowhere_are_not_gone_on_from",), (25,),
     ),
     Bug(
-        "a cursor is refused by four statuses only",
-        _WALKS, " or \"cursor\" in (error.code or \"\")", "",
+        "what names the cursor does not count",
+        _WALKS, "    if \"cursor\" in (error.code or \"\"):\n        return True\n", "",
         (f"{_BROKEN}::test_a_cursor_that_is_refused_in_other_words_is_begun_anew_at_once",), (32,),
     ),
     Bug(
@@ -49,7 +50,7 @@ BUGS = (
     ),
     Bug(
         "half an activity is stored",
-        _WALKS, "        if item.is_half:\n", "        if False:\n",
+        _WALKS, "        if item.flaw:\n", "        if False:\n",
         (f"{_OF_SUMMARIES}::test_a_thin_reply_costs_its_own_activity_and_no_other",), (43,),
     ),
     Bug(
@@ -91,24 +92,85 @@ BUGS = (
     ),
     Bug(
         "a value that came back is as old as it was",
-        "syncd/store/quarantine.py", "tx.now, row.key in written])", "tx.now, False])",
+        "syncd/store/quarantine.py", "tx.now, is_news])", "tx.now, False])",
         ("tests/sync/test_replay.py::test_a_value_that_went_and_came_back_is_not_outdated",), (78,),
     ),
     Bug(
         "a cursor that breaks the server is tried for ever",
-        "syncd/sync/installation.py",
-        "await give_up_if_it_stands(tx, f\"no page has come for an hour: {error}\")", "pass",
-        (f"{_BROKEN}::test_a_cursor_that_only_breaks_the_server_is_given_up_after_an_hour",), (17, 32),
+        _INSTALLATION, "await give_up_if_it_stands(tx, f\"its next page has failed for an hour: {error}\")", "pass",
+        (f"{_BROKEN}::test_a_cursor_that_fails_for_an_hour_is_given_up",), (17, 32),
     ),
     Bug(
-        "one failed round gives a walk up",
-        _WALKS_STORE, " AND saved_at <= %s - interval '1 hour'", " AND saved_at <= %s",
-        (f"{_BROKEN}::test_a_cursor_that_only_breaks_the_server_is_given_up_after_an_hour",), (17, 32),
+        "two failures within the hour give a walk up",
+        _WALKS_STORE, "AND failed.ended_at <= %s - interval '1 hour'", "AND failed.ended_at <= %s",
+        (f"{_BROKEN}::test_a_cursor_that_fails_for_an_hour_is_given_up",), (17, 32),
+    ),
+    Bug(
+        "a failure before the last page counts too",
+        _WALKS_STORE, "AND failed.ended_at > saved_at AND failed.ended_at <= %s", "AND failed.ended_at <= %s",
+        (f"{_BROKEN}::test_a_walk_that_has_come_further_since_is_not_given_up",), (17,),
     ),
     Bug(
         "a walk is given up because nobody answers",
-        "syncd/sync/installation.py", "if (error.status or 0) >= 500:", "if True:",
-        (f"{_BROKEN}::test_a_driver_that_reaches_no_server_gives_up_no_walk",), (17,),
+        _WALKS_STORE, " AND (request.status >= 400 OR request.error_code IS NULL)", "",
+        (f"{_BROKEN}::test_one_failure_after_a_long_pause_gives_no_walk_up",), (17,),
+    ),
+    Bug(
+        "a refusal of the pace gives a walk up",
+        _WALKS_STORE, " AND request.status <> ALL (%s)", " AND (%s::int[]) IS NOT NULL",
+        (f"{_BROKEN}::test_one_failure_after_a_long_pause_gives_no_walk_up",), (17,),
+    ),
+    Bug(
+        "a walk is given up for what is asked beside it",
+        _WALKS_STORE, " AND request.endpoint = %s AND", " AND (%s::text) IS NOT NULL AND",
+        (f"{_BROKEN}::test_a_cursor_is_not_given_up_for_what_is_asked_beside_it",), (17,),
+    ),
+    Bug(
+        "whatever is refused is refused for its cursor",
+        _WALKS, "        log.info(\"first_page_refused_too\", reason=str(another))\n        return False\n",
+        "        log.info(\"first_page_refused_too\", reason=str(another))\n",
+        (f"{_BROKEN}::test_a_server_that_refuses_everything_for_a_while_costs_no_walk",), (32,),
+    ),
+    Bug(
+        "a walk that is given up takes its page size along",
+        _INSTALLATION, "tx, str(error), keeps_limit=True)", "tx, str(error))",
+        (f"{_BROKEN}::test_a_walk_that_is_given_up_leaves_its_page_size",), (20,),
+    ),
+    Bug(
+        "who changes is somebody new",
+        _TRAIL, "        return msgspec.json.decode(raw, type=_Identified).id\n", "        return hash(bytes(raw))\n",
+        ("tests/sources/revento/test_walk_graphs.py::test_a_page_that_is_served_for_ever_ends_though_its_rows_change",),
+        (25,),
+    ),
+    Bug(
+        "the rows of any listing are taken",
+        _TRAIL, "        self._require_own(reply, listing.data)\n", "",
+        ("tests/sources/revento/test_walk_graphs.py::test_the_rows_of_another_listing_are_not_stored",), (33,),
+    ),
+    Bug(
+        "what is listed and unknown alone is in no book",
+        _SUMMARIES, " else \"\")) for item in found]", " else \"\")) for item in found if item.flaw != GONE_ALONE]",
+        ("tests/sync/test_summaries.py::test_what_is_listed_is_never_gone_though_nobody_knows_it_alone",), (43,),
+    ),
+    Bug(
+        "a branch that is not there is an empty one",
+        "syncd/sources/revento/decode.py", "fields.rows(name, required=True)", "fields.rows(name)",
+        ("tests/sources/revento/test_decode_places.py::test_a_branch_that_is_not_there_is_not_an_empty_one",), (38,),
+    ),
+    Bug(
+        "only the row itself may have been another meanwhile",
+        "syncd/sync/stream.py", "is_news=(shared + counts).written > 0", "is_news=counts.inserted > 0",
+        ("tests/sync/test_replay.py::test_a_value_inside_a_tree_that_went_and_came_back_is_not_outdated",), (78,),
+    ),
+    Bug(
+        "of two rows with one key both are read again",
+        "syncd/store/quarantine.py", "ref = None if row.key in repeated else row_ref(row)", "ref = row_ref(row)",
+        ("tests/sync/test_replay.py::test_a_row_that_was_not_stored_is_not_read_again",), (34,),
+    ),
+    Bug(
+        "a replay takes a row out of what is held",
+        "syncd/sync/replay.py", "        return Counts(), Settled(0, 0, Counter({PENDING: 1}))\n", "        pass\n",
+        ("tests/sync/test_replay.py::test_what_waits_for_a_decision_is_not_read_again",), (28,),
     ),
     Bug(
         "a cursor's age is told by the driver's clock",

@@ -6,7 +6,7 @@ from tests.planted.bug import Bug
 
 _WALKS, _POSITION, _REPLY = "syncd/sources/revento/walks.py", "syncd/wire/position.py", "syncd/wire/reply.py"
 _LEDGER, _STREAM, _ROUND = "syncd/store/walks.py", "syncd/sync/stream.py", "syncd/sync/installation.py"
-_DECODE = "syncd/sources/revento/decode.py"
+_DECODE, _TRAIL = "syncd/sources/revento/decode.py", "syncd/sources/revento/trail.py"
 _OF_WALKS, _OF_REPLY = "tests/sources/revento/test_walks.py", "tests/wire/test_reply.py"
 _FAILURES, _READINGS = "tests/sync/test_failures.py", "tests/sync/test_cursor_readings.py"
 _REMOVALS, _CHANGES, _RESUME = (f"tests/sync/test_{name}.py" for name in ("removals", "world_changes", "resume"))
@@ -91,13 +91,13 @@ BUGS = (
     ),
     Bug(
         "a cursor may lead back",
-        _WALKS, "if listing.next_cursor in self._cursors:", "if False:",
+        _TRAIL, "if listing.next_cursor in self._cursors:", "if False:",
         (f"{_OF_WALKS}::test_cursor_loop_is_a_breach",
          f"{_OF_WALKS}::test_cursor_that_leads_back_to_where_the_walk_resumed_is_a_loop"), (25,),
     ),
     Bug(
         "pages that bring nothing new have no bound",
-        _WALKS, "MOST_BARREN_PAGES = 20", "MOST_BARREN_PAGES = 2000",
+        _TRAIL, "MOST_BARREN_PAGES = 20", "MOST_BARREN_PAGES = 2000",
         (f"{_OF_WALKS}::test_empty_pages_are_bounded",
          f"{_OF_WALKS}::test_same_pages_under_ever_new_cursors_are_a_breach"), (25, 27),
     ),
@@ -132,8 +132,9 @@ BUGS = (
     ),
     Bug(
         "a cursor can be refused in one way only",
-        _WALKS, "_CURSOR_REFUSALS = {400, 404, 410, 422}", "_CURSOR_REFUSALS = {400}",
-        (f"{_OF_WALKS}::test_refusal_of_a_call_with_a_cursor_is_a_refused_cursor",), (32,),
+        _WALKS, "if not 400 <= (error.status or 0) < 500 or error.status in NOT_THE_CURSORS:",
+        "if error.status != 400:",
+        (f"{_OF_WALKS}::test_a_refusal_is_the_cursors_where_the_first_page_is_served",), (32,),
     ),
     Bug(
         "a refused cursor ends the stream",

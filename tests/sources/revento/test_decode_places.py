@@ -154,6 +154,19 @@ async def test_what_cannot_be_read_inside_the_graph_is_told() -> None:
     assert len(page.changes) == 2
 
 
+@pytest.mark.fault(38)
+@pytest.mark.parametrize("absent", ["missing", "null"])
+async def test_a_branch_that_is_not_there_is_not_an_empty_one(absent: str) -> None:
+    def without(node: dict[str, Any], name: str) -> dict[str, Any]:
+        return {key: value for key, value in node.items() if key != name} | ({name: None} if absent == "null" else {})
+
+    page = await decode(without(venue(), "locations"), without(venue(id="v2"), "buildings"), venue(id="v3"))
+    assert [bad.path for bad in page.rejected] == ["$.venues[0].locations", "$.venues[1].buildings"]
+    floorless = await decode(venue(buildings=[without(building(), "floors")]))
+    assert [bad.path for bad in floorless.rejected] == ["$.venues[0].buildings[0].floors"]
+    assert (page.bad_values, floorless.bad_values) == ((), ())
+
+
 async def test_event_without_places() -> None:
     page = await decode()
     assert (page.changes, page.resume_at) == ((), None)

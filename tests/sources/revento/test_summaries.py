@@ -115,15 +115,29 @@ async def test_a_program_of_summaries_or_of_older_versions_is_of_no_use() -> Non
     assert content(rows(pages)) == content(await whole(1, 2))
 
 
-async def test_an_activity_that_is_gone_meanwhile_is_left_out() -> None:
+@pytest.mark.fault(43)
+async def test_an_activity_that_is_listed_and_unknown_alone_is_rejected() -> None:
+    """It is in the books, so that the walk is no witness of its absence."""
     gone = NotFound("none", status=404, code="resource_not_found")
     pages, _ = await walk(listing([summary(1), summary(2)]), program([]), gone, reply(full(2)))
     assert content(rows(pages)) == content(await whole(2))
+    (rejected,) = pages[0].rejected
+    assert (rejected.path, "knows no such activity" in rejected.reason) == ("$.data[0]", True)
+
+
+@pytest.mark.fault(17)
+async def test_a_program_that_breaks_the_server_is_done_without() -> None:
+    outage = Transient("down", status=500, code="internal_error")
+    pages, api = await walk(listing([summary(1)]), outage, reply(full(1)))
+    assert content(rows(pages)) == content(await whole(1))
+    assert [endpoint for endpoint, _ in api.asked] == [LISTING, PROGRAM, ONE]
+    with pytest.raises(Transient):
+        await walk(listing([summary(1)]), Transient("nobody answers"))
 
 
 async def test_half_an_activity_is_never_yielded() -> None:
     outage = Transient("down", status=503, code="service_unavailable")
-    for script in ([outage], [program([]), outage], [program([]), reply([])], [program([]), reply(full(9))]):
+    for script in ([outage, outage], [program([]), outage], [program([]), reply([])], [program([]), reply(full(9))]):
         with pytest.raises((Transient, ContractBreach)):
             await walk(listing([summary(1)]), *script)
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, product
 from typing import Any
 
 import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from syncd.errors import ContractBreach
+from syncd.errors import ContractBreach, ListingBroken
 from syncd.model import Page
 from syncd.sources.revento import SOURCE
-from syncd.sources.revento.walks import MOST_BARREN_PAGES
+from syncd.sources.revento.trail import MOST_BARREN_PAGES
 from syncd.wire.position import CursorAt, Position, Start
 from syncd.wire.reply import Reply
 from tests.sources.revento import samples
-from tests.sources.scripted import INSTALLATION, reply
+from tests.sources.scripted import INSTALLATION, ScriptedApi, listing, pages_of, reply
 
 IDS = st.integers(0, 12)
 LIES = ("no has_more", "more without a cursor", "an end with a cursor")
@@ -251,3 +251,49 @@ async def test_a_list_that_changes_while_it_is_walked(
     assert all(isinstance(page.resume_at, CursorAt) for page in pages[:-1])
     if by_key:
         assert {f"id_{row}" for row in api.always} <= set(got)
+
+
+@pytest.mark.fault(25)
+async def test_a_page_that_is_served_for_ever_ends_though_its_rows_change() -> None:
+    """It is who is listed that tells, not what is said of them."""
+    calls = count(1)
+
+    class Endless:
+        async def get(self, endpoint: str, query: Mapping[str, str | int] | None = None, **_: Any) -> Reply:
+            number = next(calls)
+            assert number <= 2 + MOST_BARREN_PAGES, "the walk does not end"
+            rows = [samples.participant(id=f"id_{n}", nickname=f"as of call {number}") for n in range(3)]
+            return reply({"data": rows, "next_cursor": f"c{number}", "has_more": True})
+
+    with pytest.raises(ListingBroken, match="brought nothing new"):
+        await pages_of(SOURCE.stream("participants").walk(Endless(), INSTALLATION, Start(), 50))
+
+
+# Without roles in place of activities: they are taken for summaries, and asked for one by one.
+MIXED_UP = [pair for pair in product(sorted(SAMPLES), repeat=2) if pair != ("activities", "roles")]
+ROWS_OF_ALL = {name: [sample(id=f"id_{n}") for n in range(2)] for name, sample in SAMPLES.items()}
+
+
+@pytest.mark.fault(33)
+@pytest.mark.parametrize(("asked", "served"), MIXED_UP)
+async def test_the_rows_of_another_listing_are_not_stored(asked: str, served: str) -> None:
+    """Roles have no field that no other row has: nothing tells threads from roles that have learned to be colored, nor
+    roles from poor rows of any kind."""
+    api = ScriptedApi(listing(ROWS_OF_ALL[served]))
+    walk = pages_of(SOURCE.stream(asked).walk(api, INSTALLATION, Start(), 50))
+    if served == asked or "roles" in (asked, served):
+        (page,) = await walk
+        assert len(page.changes) + len(page.rejected) == 2
+    else:
+        with pytest.raises(ContractBreach, match="in place of"):
+            await walk
+
+
+@pytest.mark.fault(33, 38)
+async def test_rows_that_lack_nearly_all_are_their_own_listings_as_long_as_nothing_tells_otherwise() -> None:
+    poor = [{"id": "id_1"}, {"id": "id_2", "color_hex": "#fff"}, samples.participant(id="id_3")]
+    for rows in (poor[:2], [samples.wave(id="id_0"), *poor], [samples.activity(id="id_0"), poor[2]]):
+        (page,) = await pages_of(
+            SOURCE.stream("participants").walk(ScriptedApi(listing(rows)), INSTALLATION, Start(), 50)
+        )
+        assert len(page.changes) == len(rows)

@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from syncd.errors import ApiError, ContractBreach, CursorRefused, NotFound, PageTooLarge, RateLimited, ScopeMissing
+from syncd.errors import (
+    ApiError,
+    ContractBreach,
+    CursorRefused,
+    NotFound,
+    PageTooLarge,
+    RateLimited,
+    ScopeMissing,
+    Transient,
+)
 from syncd.sources.revento import SOURCE
 from syncd.wire.position import CursorAt, Position, Start
 from syncd.wire.reply import Reply
@@ -138,17 +147,47 @@ async def test_paged_listing_without_has_more_is_a_breach() -> None:
     "error",
     [
         CursorRefused("x", status=400, code="invalid_cursor"),
-        ContractBreach("x", status=400, code="invalid_request"),
-        NotFound("x", status=404, code="resource_not_found"),
-        ContractBreach("x", status=410),
-        ContractBreach("x", status=422),
+        ContractBreach("x", status=403, code="cursor_expired"),
+        ContractBreach("x", status=409, code="cursor_expired"),
     ],
 )
-async def test_refusal_of_a_call_with_a_cursor_is_a_refused_cursor(error: ApiError) -> None:
+async def test_a_refusal_that_names_the_cursor_is_a_refused_cursor(error: ApiError) -> None:
     api = ScriptedApi(listing(people(1), "c2", has_more=True), error)
     with pytest.raises(CursorRefused) as refused:
         await walk("participants", api, page_size=25)
     assert (refused.value.limit, refused.value.status, refused.value.code) == (25, error.status, error.code)
+
+
+REFUSALS = [
+    ContractBreach("x", status=400, code="invalid_request"),
+    NotFound("x", status=404, code="resource_not_found"),
+    Transient("x", status=408),
+    *(ContractBreach("x", status=status) for status in (405, 409, 410, 412, 422, 428, 451)),
+]
+
+
+@pytest.mark.case("RV-05")
+@pytest.mark.fault(32)
+@pytest.mark.parametrize("error", REFUSALS, ids=lambda error: error.status)
+@pytest.mark.parametrize("first_page", [listing(people(1)), too_large()], ids=["served", "too large"])
+async def test_a_refusal_is_the_cursors_where_the_first_page_is_served(
+    error: ApiError, first_page: Reply | ApiError
+) -> None:
+    api = ScriptedApi(listing(people(1), "c2", has_more=True), error, first_page)
+    with pytest.raises(CursorRefused) as refused:
+        await walk("participants", api, page_size=25)
+    assert (refused.value.limit, refused.value.status, refused.value.code) == (25, error.status, error.code)
+    assert api.queries[1:] == [{"limit": 25, "cursor": "c2"}, {"limit": 25}]
+
+
+@pytest.mark.fault(32)
+@pytest.mark.parametrize("error", REFUSALS, ids=lambda error: error.status)
+async def test_a_refusal_is_not_the_cursors_where_the_first_page_is_refused_too(error: ApiError) -> None:
+    """Everything is refused for a while: the walk stands, and goes on where it was."""
+    api = ScriptedApi(listing(people(1), "c2", has_more=True), error, NotFound("x", status=404))
+    with pytest.raises(type(error)) as raised:
+        await walk("participants", api)
+    assert raised.value is error
 
 
 @pytest.mark.fault(32)
@@ -160,7 +199,14 @@ async def test_refusal_of_a_call_without_a_cursor_is_itself(error: ApiError) -> 
 
 
 @pytest.mark.parametrize(
-    "error", [RateLimited("x", status=429), ScopeMissing("x", status=403), ContractBreach("x", status=200)]
+    "error",
+    [
+        RateLimited("x", status=429),
+        ScopeMissing("x", status=403),
+        ContractBreach("x", status=200),
+        Transient("x", status=503),
+        Transient("no reply"),
+    ],
 )
 async def test_other_errors_say_nothing_of_the_cursor(error: ApiError) -> None:
     api = ScriptedApi(listing(people(1), "c2", has_more=True), error)
