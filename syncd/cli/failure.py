@@ -36,7 +36,7 @@ def report(error: BaseException, session: Session, arguments: Sequence[str]) -> 
     failure = explain(error)
     with suppress(OSError):  # nobody is left to read it: the pipe or the terminal was closed
         if session.json or "--json" in arguments:
-            write_json(document(failure))
+            _write_document(failure)
         elif isinstance(error, Stopped):  # as asked, so no error
             click.echo(failure.message, err=True)
         else:
@@ -44,6 +44,15 @@ def report(error: BaseException, session: Session, arguments: Sequence[str]) -> 
         if session.level == "debug":
             click.echo(_traceback(error), err=True)
     return failure.exit_code
+
+
+def _write_document(failure: Failure) -> None:
+    try:
+        write_json(document(failure))
+    except BrokenPipeError:
+        raise
+    except OSError:  # no room for what goes to stdout
+        write_error(failure.message, failure.hint)
 
 
 def document(failure: Failure) -> dict[str, object]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from syncd.store.left_out import Choice, LeftOutReport
     from syncd.sync.replay import Replayed
 
+NOTHING_OF_THE_KIND = "nothing of the kind is quarantined"
 NOTHING_LEFT_OUT = "nothing is quarantined"
 WITHOUT_ROW = "kept by an older version, without its row; the next walk that meets it again keeps that too"
 # Something new was left out (docs/interface.md §3).
@@ -68,7 +69,7 @@ def list_all(
     found, total = read(session, ask)
     session.answer({"quarantined": found, "total": total}, *([_listing(found)] if found else []))
     if not found:
-        session.note(NOTHING_LEFT_OUT)
+        session.note(NOTHING_OF_THE_KIND if streams or reason or since_s is not None else NOTHING_LEFT_OUT)
     elif total > len(found):
         session.note(f"these are the newest {len(found):,} of {total:,}; --limit shows more")
 
@@ -80,7 +81,7 @@ def _listing(found: Sequence[LeftOutReport]) -> Listing:
         for each in found
     ]  # fmt: skip
     headers = ("ID", "INSTALLATION", "STREAM", "ROW", "PATH", "REASON", "FIRST SEEN", "REQUEST", "VALUE")
-    return Listing(headers, rows, spare=("REQUEST", "ROW", "FIRST SEEN", "INSTALLATION", "STREAM", "REASON"))
+    return Listing(headers, rows, spare=("REQUEST", "ROW", "FIRST SEEN", "INSTALLATION", "STREAM", "VALUE"))
 
 
 def _cut(text: str) -> str:

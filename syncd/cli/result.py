@@ -191,9 +191,11 @@ def _sentence(outcome: Outcome) -> str:
     calls = sum(stream.requests for stream in streams)
     rows = sum(stream.counts.seen for stream in streams)
     ended_at = outcome.began_at + timedelta(seconds=outcome.took_s)
+    new = sum(stream.counts.quarantined_values for stream in streams)
+    left_out = f"; newly left out: {count(new, 'value')}, see `syncd quarantine list`" if new else ""
     return (
         f"{whose}: {states}; {count(rows, 'row')} with {count(calls, 'call')} in {_duration(outcome.took_s)}, "
-        f"ended {show_time(ended_at)}"
+        f"ended {show_time(ended_at)}{left_out}"
     )
 
 

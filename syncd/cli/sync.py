@@ -16,6 +16,7 @@ from syncd.cli.result import Outcome, Problem, document, outcome, problems, text
 from syncd.cli.session import NOTHING_YET, Session, pass_session
 from syncd.cli.signals import run
 from syncd.cli.text import write_error
+from syncd.errors import ConfigError
 
 if TYPE_CHECKING:
     from syncd.config import Settings
@@ -36,8 +37,25 @@ class Asked:
     dry: bool = False
 
 
+def _read_streams(_ctx: click.Context, _param: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    if names:
+        from syncd.sources import SOURCES
+
+        known = list(dict.fromkeys(stream.name for source in SOURCES.values() for stream in source.streams))
+        for name in names:
+            if name not in known:
+                raise ConfigError(f"there is no stream {name!r}", hint=f"there are: {', '.join(known)}")
+    return names
+
+
 stream_option = click.option(
-    "--stream", "-s", "streams", multiple=True, metavar="NAME", help="Only this stream; may be repeated."
+    "--stream",
+    "-s",
+    "streams",
+    multiple=True,
+    metavar="NAME",
+    callback=_read_streams,
+    help="Only this stream; may be repeated.",
 )
 
 

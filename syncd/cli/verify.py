@@ -28,7 +28,7 @@ CAUSES = {
     "newer": "newer at the source",
     "older": "older at the source",
     "hidden": "hidden here",
-    "held": "its removal waits",
+    "held": "gone at the source, kept until or by a decision",
     "edited": "edited here",
 }
 
@@ -140,7 +140,10 @@ def _hints(installation: str, proofs: Sequence[Proof]) -> list[str]:
     if "older" in causes:
         hints.append("what the source serves in an older version than before is not taken over; ask its support why")
     if "held" in causes:
-        hints.append(f"`syncd deletes list {installation}` shows which removals wait, `accept` hides these rows")
+        hints.append(
+            f"`syncd deletes list {installation}` shows which wait or were rejected; `accept` hides the first, "
+            "`accept --rejected` both"
+        )
     if "edited" in causes:
         hints.append(
             "somebody else has written to these rows, which a sync does not see: set their _syncd_hash to null, and "

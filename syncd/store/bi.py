@@ -27,6 +27,7 @@ DATA_FRESHNESS = View(
         "is_stale": "True: older than promised, or never certified; a stream that was skipped promises nothing",
         "reason": "Why the last try did not certify the stream, or what it held; null: nothing to tell, or no try yet",
         "last_tried_at": "When a run last ended the stream, either way",
+        "held_rows": "Rows that are gone at the source and still shown, until a person decides",
     },
 )
 API_HEADROOM = View(

@@ -131,8 +131,12 @@ _STREAMS = text("""
     FROM syncd.run_streams WHERE run_id = :run_id ORDER BY ended_at
 """)
 _WALKS = text("""
-    SELECT walk_id, stream, generation, outcome, reason, started_at, ended_at, pages, rows, distinct_keys, duplicates
-    FROM syncd.walks AS walk
+    SELECT walk_id, stream, generation, outcome, reason, started_at, ended_at,
+           CASE outcome WHEN 'certified' THEN pages ELSE ledger.pages_stored END,
+           CASE outcome WHEN 'certified' THEN rows ELSE ledger.rows_seen END, distinct_keys, duplicates
+    FROM syncd.walks AS walk, LATERAL (
+        SELECT count(*) AS pages_stored, coalesce(sum(seen), 0)::bigint AS rows_seen FROM syncd.walk_pages AS page
+        WHERE page.walk_id = walk.walk_id) AS ledger
     WHERE run_id = :run_id
        OR EXISTS (SELECT FROM syncd.walk_pages AS page WHERE page.walk_id = walk.walk_id AND page.run_id = :run_id)
     ORDER BY started_at

@@ -103,7 +103,7 @@ async def report_installations(database: Database, names: Sequence[str] = ()) ->
 
 def _stream(row: Any, now: datetime, due_in_s: float) -> StreamReport:
     age_s = None if row.age_seconds is None else float(row.age_seconds)
-    state = _state(row.status, age_s, is_stale=row.is_stale)
+    state = _state(row.status, age_s, is_stale=row.is_stale, is_held=row.held_rows > 0)
     return StreamReport(
         stream=row.stream,
         state=state,
@@ -117,14 +117,14 @@ def _stream(row: Any, now: datetime, due_in_s: float) -> StreamReport:
     )
 
 
-def _state(status: str | None, age_s: float | None, *, is_stale: bool) -> StreamState:
+def _state(status: str | None, age_s: float | None, *, is_stale: bool, is_held: bool) -> StreamState:
     if status == "skipped":
         return "skipped"
     if age_s is None:
         return "never"
     if is_stale:
         return "late"
-    return "held" if status == "held" else "fresh"
+    return "held" if is_held else "fresh"
 
 
 async def _last_run(control: AsyncConnection, installation: str) -> RunReport | None:
@@ -150,5 +150,15 @@ _STREAMS = text("""
     JOIN syncd.stream_status AS status USING (installation, stream)
     WHERE installation = :name ORDER BY stream
 """)
-RUN = "SELECT run_id, installation, trigger, state, owner, started_at, ended_at, exit_code FROM syncd.runs"
+# A run whose driver has died stays written as running until the next one begins.
+RUN = """
+    SELECT * FROM (
+        SELECT run_id, installation, trigger,
+               CASE WHEN state = 'running' AND NOT EXISTS (
+                   SELECT FROM syncd.leases AS lease WHERE lease.installation = run.installation
+                     AND lease.owner = run.owner AND lease.until >= clock_timestamp())
+               THEN 'interrupted' ELSE state END AS state,
+               owner, started_at, ended_at, exit_code
+        FROM syncd.runs AS run) AS run
+"""
 _LAST_RUN = text(f"{RUN} WHERE installation = :installation ORDER BY started_at DESC LIMIT 1")

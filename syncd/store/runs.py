@@ -48,10 +48,12 @@ class OpenRun:
 async def open_run(
     database: Database, lease: Lease, trigger: str, grant_id: UUID, streams: Iterable[str], *, resume: bool
 ) -> OpenRun:
-    """Take up the round that was cut off within the last hour under the same grant, if `resume`; else begin one.
+    """Take up the round that was cut off within the last hour under the same grant, if `resume` and if these streams
+    are all that it left undone; else begin one.
 
     It is written down for these streams. Raises LeaseLost.
     """
+    names = list(streams)
     async with database.control() as control:
         await fence(control, lease)
         cut_off = await control.scalar(
@@ -62,6 +64,7 @@ async def open_run(
                 "grant_id": grant_id,
                 "resume": resume,
                 "resumable_for_s": RESUMABLE_FOR_S,
+                "streams": names,
             },
         )
         run_id = cut_off or uuid4()
@@ -74,14 +77,15 @@ async def open_run(
                 "trigger": trigger,
                 "grant_id": grant_id,
                 "owner": lease.owner,
-                "streams": list(streams),
+                "streams": names,
             },
         )
         done = await control.execute(_CERTIFIED, {"run_id": run_id, "resumable_for_s": RESUMABLE_FOR_S})
         return OpenRun(run_id, tuple(_result(row) for row in done))
 
 
-# Only a committed page renews the heartbeat: a round that is taken up again and again gets no younger by it.
+# Only a committed page renews the heartbeat: a round that is taken up again and again gets no younger by it. One that
+# would go on without a stream that it was ordered for would end as if it had done all.
 _CUT_OFF = text("""
     SELECT run_id FROM syncd.runs
     WHERE installation = :installation AND state IN ('running', 'interrupted') AND trigger = :trigger
@@ -90,6 +94,9 @@ _CUT_OFF = text("""
       AND run_id = (SELECT run_id FROM syncd.runs WHERE installation = :installation
                     ORDER BY started_at DESC LIMIT 1)
       AND heartbeat_at > clock_timestamp() - make_interval(secs => :resumable_for_s)
+      AND NOT EXISTS (
+          SELECT FROM unnest(streams) AS ordered WHERE ordered <> ALL (CAST(:streams AS text[])) AND ordered NOT IN
+              (SELECT stream FROM syncd.run_streams AS done WHERE done.run_id = runs.run_id))
 """)
 _INTERRUPT_OTHERS = text("""
     UPDATE syncd.runs SET ended_at = heartbeat_at,

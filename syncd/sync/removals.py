@@ -1,6 +1,7 @@
 """Which rows a certified walk may hide, and when a person must be asked first (docs/faults.md O4).
 
-The brake holds a set that is suspiciously large, whole, until somebody accepts or rejects it. Each certified walk
+What two walks in a row have missed is hidden. The brake holds a set that is suspiciously large, whole, until somebody
+accepts or rejects it; it asks as soon as one walk has missed it, for a person is a witness too. Each certified walk
 judges the set anew: a row that came back leaves it, one that is newly gone joins it, and it ends when it is empty. It
 is never applied by itself because it has become small. Rejected rows stay, and are in nobody's way, for as long as the
 source does not list them; one that is listed again is judged like any other should it go once more.
@@ -50,32 +51,18 @@ class Decision:
     hold: frozenset[Ref]
 
 
-def decide(rules: Rules, absence: Absence, pending: Pending, *, was_empty: bool) -> Decision:
-    """Hide all that is gone, or hold all of it. Stubs need no brake: nobody sees them."""
-    due = absence.rows - pending.rejected
-    if due & pending.held or _is_braked(rules, len(due), absence.live, was_empty=was_empty):
-        return Decision(absence.stubs, due)
-    return Decision(absence.stubs | due, frozenset())
+def decide(rules: Rules, newest: Absence, agreed: Absence, pending: Pending, *, was_empty: bool) -> Decision:
+    """Hide what enough walks agree to be gone, or hold all that the newest witness has missed. Stubs need no brake:
+    nobody sees them."""
+    due = newest.rows - pending.rejected
+    if due & pending.held or _is_braked(rules, len(due), newest.live, was_empty=was_empty):
+        return Decision(agreed.stubs, due)
+    return Decision(agreed.stubs | (agreed.rows - pending.rejected), frozenset())
 
 
 def _is_braked(rules: Rules, due: int, live: int, *, was_empty: bool) -> bool:
     is_large_share = due > rules.min_rows and due > rules.max_share * live
     return due > 0 and (was_empty or is_large_share or due > rules.max_rows)
-
-
-async def remove_absent(tx: Transaction, stream: Stream, installation: Installation, rules: Rules) -> StreamResult:
-    """Hide or hold what certified walks no longer meet, in the transaction of the newest certificate; what became of
-    the stream."""
-    since = await witnessed_since(tx, rules.witnesses)
-    absence = await read_absence(tx, stream.tables, installation.account, since)
-    pending = await load_pending(tx)
-    decision = decide(rules, absence, pending, was_empty=await was_empty(tx))
-    await hide(tx, stream.tables, decision.hide)
-    await save_pending(tx, Pending(decision.hold, pending.rejected & absence.rows))
-    if decision.hold:
-        reason = _explain(len(decision.hold), absence.live, tx.stream)
-        return StreamResult(stream.name, "held", reason, exit_code=HELD_EXIT_CODE)
-    return StreamResult(stream.name, "certified", removed=len(decision.hide - absence.stubs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +74,49 @@ class Walked:
     is_witness: bool
 
 
+async def remove_absent(tx: Transaction, stream: Stream, installation: Installation, rules: Rules) -> StreamResult:
+    """Hide or hold what certified walks no longer meet, in the transaction of the newest certificate; what became of
+    the stream."""
+    pending = await load_pending(tx)
+    newest, agreed = await _absences(tx, stream, installation, rules)
+    decision = decide(rules, newest, agreed, pending, was_empty=await was_empty(tx))
+    await hide(tx, stream.tables, decision.hide)
+    await save_pending(tx, Pending(decision.hold, pending.rejected & newest.rows))
+    if decision.hold:
+        reason = _explain(len(decision.hold), newest.live, tx.stream)
+        return StreamResult(stream.name, "held", reason, exit_code=HELD_EXIT_CODE)
+    return StreamResult(stream.name, "certified", removed=len(decision.hide - agreed.stubs))
+
+
 async def foresee_removal(
     tx: Transaction, stream: Stream, installation: Installation, rules: Rules, walked: Walked
 ) -> StreamResult:
     """What `remove_absent` would make of the stream, were this walk certified now; reads only."""
-    since: datetime | None = walked.began_at
-    if not walked.is_witness or rules.witnesses > 1:
-        since = await witnessed_since(tx, rules.witnesses - walked.is_witness)
-    absence = await read_absence(tx, stream.tables, installation.account, since, walked.keys)
-    decision = decide(rules, absence, await load_pending(tx), was_empty=not walked.keys)
+    newest, agreed = await _absences(tx, stream, installation, rules, walked)
+    decision = decide(rules, newest, agreed, await load_pending(tx), was_empty=not walked.keys)
     if decision.hold:
-        reason = f"{len(decision.hold):,} of {absence.live:,} rows are gone at the source and would be held"
+        reason = f"{len(decision.hold):,} of {newest.live:,} rows are gone at the source and would be held"
         return StreamResult(stream.name, "held", reason, exit_code=HELD_EXIT_CODE)
-    return StreamResult(stream.name, "certified", removed=len(decision.hide - absence.stubs))
+    return StreamResult(stream.name, "certified", removed=len(decision.hide - agreed.stubs))
+
+
+async def _absences(
+    tx: Transaction, stream: Stream, installation: Installation, rules: Rules, walked: Walked | None = None
+) -> tuple[Absence, Absence]:
+    """What the newest witness has missed, and what enough of them in a row have; `walked` counts as the newest."""
+
+    async def missed_by(witnesses: int) -> Absence:
+        if walked is None:
+            since = await witnessed_since(tx, witnesses)
+            return await read_absence(tx, stream.tables, installation.account, since)
+        since = walked.began_at
+        if witnesses > walked.is_witness:
+            since = await witnessed_since(tx, witnesses - walked.is_witness)
+        return await read_absence(tx, stream.tables, installation.account, since, walked.keys)
+
+    newest = await missed_by(1)
+    is_settled = rules.witnesses == 1 or not (newest.rows or newest.stubs)
+    return newest, newest if is_settled else await missed_by(rules.witnesses)
 
 
 def _explain(held: int, live: int, stream: StreamKey) -> str:

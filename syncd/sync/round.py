@@ -178,7 +178,7 @@ async def _break_off(run: Run, streams: Sequence[Stream], error: BaseException) 
     try:
         async with asyncio.timeout(BREAK_OFF_S):
             await _close(run, "interrupted", 1)
-            if isinstance(error, Exception):
+            if isinstance(error, Exception) and not isinstance(error, OSError):  # whoever reads our output has gone
                 reason = str(error) if isinstance(error, SyncdError) else type(error).__name__
                 names = [stream.name for stream in streams]
                 await note_failure(run.database, run.lease, run.run_id, names, reason)

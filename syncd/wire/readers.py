@@ -29,6 +29,7 @@ DEEPEST_NESTING = 100
 # Below what the decoders and encoders bear on top of our own calls, so that none of them gives up half-way.
 DEEPEST_ROW = 500
 LONGEST_INTEGER = 400  # digits; far more than any column holds, far fewer than Python refuses
+_WORDS = {bool: "a flag", int: "an integer", float: "a number", str: "a text", dict: "an object", list: "a list"}
 _COMPACT = (",", ":")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INDEX = re.compile(r"\[[0-9]+\]\Z")
@@ -285,7 +286,7 @@ def _wrong_kind(value: Any, kind: Any) -> str | None:
     if isinstance(value, Unreadable):
         return unstorable(value)
     is_flag_as_number = isinstance(value, bool) and kind not in (bool, object)
-    return f"a {type(value).__name__} stands here" if is_flag_as_number or not isinstance(value, kind) else None
+    return f"{_WORDS[type(value)]} stands here" if is_flag_as_number or not isinstance(value, kind) else None
 
 
 def _unusable_id(value: Any) -> str | None:

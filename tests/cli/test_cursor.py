@@ -66,7 +66,10 @@ def test_a_reset_does_not_drive_beside_another(cut_off: Syncd, remote: Remote, q
     assert query("SELECT count(*) FROM syncd.walks WHERE outcome = 'open'") == [(1,)]
 
 
-@pytest.mark.parametrize("arguments", [["show", "evt_nobody"], ["reset", "evt_nobody"], ["reset", "evt", "-s", "none"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["show", "evt_nobody"], ["show", "-s", "none"], ["reset", "evt_nobody"], ["reset", "evt", "-s", "none"]],
+)
 def test_an_unknown_installation_or_stream_is_a_usage_error(connected: Syncd, arguments: list[str]) -> None:
     ended = connected("cursor", *arguments, "--json")
     assert ended.exit_code == ended.document["exit"] == 2

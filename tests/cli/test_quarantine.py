@@ -28,8 +28,19 @@ def left_out(connected: Syncd, remote: Remote) -> Syncd:
     rows = remote.control("GET", f"/truth/{remote.event_id}")["roles"]
     rows = [rows[0] | {"name": "Crew\0\x1b[31m"}, {"name": "nobody"}, *rows[1:]]
     remote.control("POST", "/faults", {"endpoint": ROLES, "set": {"data": rows}, "times": None})
-    assert connected("sync", "--stream", "roles").exit_code == 3
+    ended = connected("sync", "--stream", "roles")
+    assert (ended.exit_code, "newly left out: 2 values, see `syncd quarantine list`" in ended.out) == (3, True)
     return connected
+
+
+@pytest.mark.parametrize("command", [["list"], ["replay"], ["drop", "--all", "--yes"]])
+def test_a_stream_that_no_source_has_is_a_mistake(connected: Syncd, command: list[str]) -> None:
+    ended = connected("quarantine", *command, "--stream", "particpants")
+    assert (ended.exit_code, "there is no stream 'particpants'" in ended.err, "participants" in ended.err) == (
+        2,
+        True,
+        True,
+    )
 
 
 def test_what_was_left_out_is_told(left_out: Syncd, remote: Remote) -> None:
@@ -61,7 +72,8 @@ def test_thousands_stay_readable(left_out: Syncd, query: Query) -> None:
     assert max(map(len, ended.out.splitlines())) < 330
     assert left_out("quarantine", "list", "--reason", "nul", "--json").document["total"] == 1
     assert left_out("quarantine", "list", "--since", "1h", "--limit", "1", "--json").document["total"] == 3002
-    assert left_out("quarantine", "list", "--stream", "waves").err == "nothing is quarantined\n"
+    assert left_out("quarantine", "list", "--stream", "waves").err == "nothing of the kind is quarantined\n"
+    assert left_out("quarantine", "list", "--reason", "zzz").err == "nothing of the kind is quarantined\n"
 
 
 def test_it_is_tried_again(left_out: Syncd, remote: Remote, query: Query) -> None:

@@ -22,11 +22,17 @@ SHOWN = 10
 ENOUGH = 500
 
 
+def _number(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of histories")
+    return int(text)
+
+
 def main() -> int:
     """0: no oracle is violated; 1: some are, and the histories are named; 2: usage."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="where to begin (default: 0)")
-    parser.add_argument("--histories", type=int, default=HISTORIES, metavar="N", help="how many")
+    parser.add_argument("--histories", type=_number, default=HISTORIES, metavar="N", help="how many")
     parser.add_argument("--replay", metavar="NAME", help="play one again, such as 3/limit/2/crash@120")
     parser.add_argument("--recall", action="store_true", help="only plant each known bug of the engine")
     asked = parser.parse_args()

@@ -9,11 +9,7 @@ from tests.simulation.linked import STORE, Change
 
 _STREAM, _INSTALLATION, _REMOVALS = (f"syncd/sync/{name}.py" for name in ("stream", "installation", "removals"))
 _REFRESH = "syncd/credentials/refresh.py"
-# In `remove_absent`; `foresee_removal` has a first half that looks alike.
-_SINCE = """\
-    since = await witnessed_since(tx, rules.witnesses)
-    absence = await read_absence(tx, stream.tables, installation.account, since)
-"""
+_SINCE = "            since = await witnessed_since(tx, witnesses)\n"
 
 
 @dataclass(frozen=True)
@@ -71,16 +67,16 @@ BUGS = (
     ),
     EngineBug(
         "a row is hidden after one walk",
-        ((_REMOVALS, _SINCE, _SINCE.replace("rules.witnesses", "1")),),
+        ((_REMOVALS, _SINCE, _SINCE.replace("witnesses)", "1)")),),
     ),
     EngineBug(
         "what is gone is never hidden",
-        ((_REMOVALS, "    return Decision(absence.stubs | due, frozenset())\n",
-          "    return Decision(absence.stubs, frozenset())\n"),),
+        ((_REMOVALS, "    return Decision(agreed.stubs | (agreed.rows - pending.rejected), frozenset())\n",
+          "    return Decision(agreed.stubs, frozenset())\n"),),
     ),
     EngineBug(
         "all that no walk has met lately is hidden, whenever it was written",
-        ((_REMOVALS, _SINCE, _SINCE.replace("await witnessed_since(tx, rules.witnesses)", "tx.now")),),
+        ((_REMOVALS, _SINCE, _SINCE.replace("await witnessed_since(tx, witnesses)", "tx.now")),),
     ),
     EngineBug(
         "a page that is not full ends the listing as if it were its last",

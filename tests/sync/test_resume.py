@@ -16,6 +16,7 @@ from uuid import UUID
 
 import pytest
 
+from syncd.store.history import RunFilter, list_runs, show_run
 from syncd.sync.round import RoundResult, Watch
 from syncd.sync.run import Progress
 from tests import truth
@@ -227,3 +228,60 @@ async def test_a_round_is_not_taken_up_by_another_trigger_or_after_an_hour(open_
     # The cursor is good for a day all the same: the walk goes on, though in another run.
     assert len(bench.calls(PARTICIPANTS)) <= 3 + 2
     truth.assert_equal(bench.url, bench.sandbox.truth())
+
+
+@pytest.mark.parametrize("again", [["roles"], ["roles", "participants"]])
+async def test_a_round_is_not_taken_up_by_one_that_would_leave_streams_undone(
+    open_bench: OpenBench, again: list[str]
+) -> None:
+    """It would end as if it had done all. The walk itself goes on where it was, in whatever round."""
+    bench = await open_bench({"REVENTO__PAGE_SIZE": "10"}, participants=30)
+    await bench.add()
+    assert await Cancelling(after=3).run(bench) is None
+    await bench.sync(streams=again)
+    states = bench.query("SELECT state, cardinality(streams) FROM syncd.runs ORDER BY started_at")
+    assert states == [("interrupted", 7), ("succeeded", len(again))]
+    assert await Cancelling(after=2).run(bench) is None
+    unfinished = ["participants", "threads", "locations", "activities", "waves"]
+    await bench.sync(streams=unfinished[1:] if "participants" in again else unfinished)
+    truth.assert_equal(bench.url, bench.sandbox.truth())
+
+
+async def test_a_round_is_taken_up_by_one_that_does_all_it_left_undone(open_bench: OpenBench) -> None:
+    bench = await open_bench({"REVENTO__PAGE_SIZE": "10"}, participants=30)
+    await bench.add()
+    assert await Cancelling(after=3).run(bench) is None
+    await bench.sync(streams=["participants", "threads", "locations", "activities", "waves"])
+    assert bench.query("SELECT state, cardinality(streams) FROM syncd.runs") == [("succeeded", 7)]
+
+
+async def test_a_run_whose_driver_has_died_is_not_told_as_running(open_bench: OpenBench) -> None:
+    bench = await open_bench({"REVENTO__PAGE_SIZE": "10"}, participants=30)
+    await bench.add()
+    assert await Cancelling(after=3).run(bench) is None
+    bench.execute("UPDATE syncd.runs SET state = 'running', ended_at = NULL")
+    lease = "UPDATE syncd.leases SET owner = %s, until = clock_timestamp() + interval '10 s'"
+    (owner,) = bench.query("SELECT owner FROM syncd.runs")[0]
+    told = []
+    for driver in (owner, "another", None):
+        bench.execute(lease.replace("%s", f"'{driver}'" if driver else "NULL"))
+        (run,) = await list_runs(bench.app.database, RunFilter((), (), None, 9))
+        history = await show_run(bench.app.database, run.run_id)
+        found = await list_runs(bench.app.database, RunFilter((), ("running",), None, 9))
+        told.append((run.state, history.run.state, len(found)))
+    assert told == [("running", "running", 1), *[("interrupted", "interrupted", 0)] * 2]
+    (walk,) = [walk for walk in history.walks if walk.outcome == "open"]
+    assert (walk.pages, walk.rows) == (1, 10), "what an open walk has come to so far"
+
+
+async def test_a_reader_of_the_output_that_goes_away_is_no_stream_s_failure(open_bench: OpenBench) -> None:
+    bench = await open_bench()
+    await bench.add()
+
+    def broken(_: Progress) -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        await bench.sync(watch=Watch(page=broken))
+    assert bench.query("SELECT state FROM syncd.runs") == [("interrupted",)]
+    assert bench.value("SELECT count(*) FROM syncd.stream_status WHERE status = 'failed'") == 0

@@ -46,31 +46,31 @@ def bad(read: Fields) -> list[tuple[str, str]]:
         ("text", "", ""),
         ("text", None, None),
         ("text", "a\0b", "holds a NUL character"),
-        ("text", 7, "a int stands here"),
-        ("text", {}, "a dict stands here"),
+        ("text", 7, "an integer stands here"),
+        ("text", {}, "an object stands here"),
         ("flag", True, True),
-        ("flag", 1, "a int stands here"),
-        ("flag", "true", "a str stands here"),
+        ("flag", 1, "an integer stands here"),
+        ("flag", "true", "a text stands here"),
         ("whole", 2**63 - 1, 2**63 - 1),
         ("whole", -(2**63), -(2**63)),
         ("whole", 2**63, "an integer of more than 64 bits"),
         ("whole", 10**400, "an integer of more than 64 bits"),
-        ("whole", True, "a bool stands here"),
-        ("whole", 1.0, "a float stands here"),
-        ("whole", "7", "a str stands here"),
+        ("whole", True, "a flag stands here"),
+        ("whole", 1.0, "a number stands here"),
+        ("whole", "7", "a text stands here"),
         ("real", 1, 1.0),
         ("real", 1.5, 1.5),
         ("real", math.inf, "not a finite number"),
         ("real", math.nan, "not a finite number"),
-        ("real", True, "a bool stands here"),
+        ("real", True, "a flag stands here"),
         ("stamp", "2026-05-09T14:22:31Z", datetime(2026, 5, 9, 14, 22, 31, tzinfo=UTC)),
         ("stamp", "2026-05-09T14:22:31+02:00", datetime(2026, 5, 9, 12, 22, 31, tzinfo=UTC)),
         ("stamp", "2026-05-09T14:22:31", "not a time with an offset"),
         ("stamp", "yesterday", "not a time with an offset"),
-        ("stamp", 1747000042, "a int stands here"),
+        ("stamp", 1747000042, "an integer stands here"),
         ("ref", "ptp_1", "ptp_1"),
         ("ref", "", "not an identifier"),
-        ("ref", 7, "a int stands here"),
+        ("ref", 7, "an integer stands here"),
         ("ref", "é" * 501, f"longer than {LONGEST_ID_BYTES} bytes"),
         ("opaque", {"a": [1, None]}, {"a": [1, None]}),
         ("opaque", {"a": ["\0"]}, "holds a NUL character"),
@@ -117,7 +117,7 @@ def test_the_id_names_the_row_in_every_later_path() -> None:
     it = fields(id="ptp_1", name=7)
     assert it.id() == "ptp_1"
     it.text("name")
-    assert it.bad == [BadValue("$.data['ptp_1'].name", "a int stands here", "7")]
+    assert it.bad == [BadValue("$.data['ptp_1'].name", "an integer stands here", "7")]
 
 
 @pytest.mark.fault(36)

@@ -13,6 +13,11 @@ SELECT
             THEN installation.state || coalesce(': ' || installation.state_reason, '')
         WHEN status.status <> 'certified' THEN status.reason
     END AS reason,
-    status.last_tried_at
+    status.last_tried_at,
+    (
+        SELECT count(*) FROM syncd.pending_removals AS pending
+        WHERE pending.installation = status.installation AND pending.stream = status.stream
+          AND pending.rejected_at IS NULL
+    ) AS held_rows
 FROM syncd.stream_status AS status
 JOIN syncd.installations AS installation ON installation.name = status.installation
