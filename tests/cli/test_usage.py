@@ -104,9 +104,10 @@ def test_an_unexpected_error_keeps_its_traceback_in_a_private_file(
     assert "abcdefghijkl" not in file.read_text()
 
 
-def test_an_output_that_has_no_room_is_no_internal_error(syncd: Syncd) -> None:
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_an_output_that_has_no_room_is_no_internal_error(syncd: Syncd, options: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
-        process = syncd.start("schema", stdout=full)
+        process = syncd.start("schema", *options, stdout=full)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 1
     assert err.splitlines()[0] == "error: the output cannot be written: No space left on device"
