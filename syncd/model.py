@@ -173,11 +173,6 @@ class Counts:
         """Rows that the API served."""
         return self.inserted + self.updated + self.unchanged + self.superseded + self.rejected
 
-    @property
-    def written(self) -> int:
-        """Rows that were not stored like this before."""
-        return self.inserted + self.updated
-
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(getattr(self, name) + getattr(other, name) for name in Counts.__slots__))
 

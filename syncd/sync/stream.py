@@ -70,7 +70,8 @@ async def sync_stream(stream: Stream, api: AccountApi, run: Run) -> StreamResult
 async def _apply_page(tx: Transaction, walk: Walk, page: Page) -> Counts:
     shared = await apply_changes(tx, page.shared, page.request_id)
     counts = await apply_changes(tx, page.changes, page.request_id, walk.walk_id)
-    newly_kept = await quarantine(tx, page, is_news=(shared + counts).written > 0)
+    is_news = any(one.inserted or one.updated for one in (shared, counts))
+    newly_kept = await quarantine(tx, page, is_news=is_news)
     return counts + Counts(rejected=len(page.rejected), quarantined_values=newly_kept)
 
 

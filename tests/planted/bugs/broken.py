@@ -159,7 +159,8 @@ BUGS = (
     ),
     Bug(
         "only the row itself may have been another meanwhile",
-        "syncd/sync/stream.py", "is_news=(shared + counts).written > 0", "is_news=counts.inserted > 0",
+        "syncd/sync/stream.py", "is_news = any(one.inserted or one.updated for one in (shared, counts))",
+        "is_news = bool(counts.inserted)",
         ("tests/sync/test_replay.py::test_a_value_inside_a_tree_that_went_and_came_back_is_not_outdated",), (78,),
     ),
     Bug(
