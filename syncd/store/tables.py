@@ -180,7 +180,7 @@ run_streams = Table(
     text_column("status", "certified, held (certified, removals wait), incomplete, skipped or failed", null=False),
     text_column("reason", "Why it is not certified, or what is held"),
     count_column("pages", "Pages stored"),
-    count_column("requests", "Calls made, failed attempts included"),
+    count_column("requests", "Calls of the driver that ended it, failed attempts included; `requests` has all"),
     *counts_columns(),
     count_column("removed", "Rows that were hidden because they were gone at the source"),
     uuid_column("request_id", "The last request"),

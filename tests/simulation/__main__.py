@@ -34,18 +34,23 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="where to begin (default: 0)")
     parser.add_argument("--histories", type=_number, default=HISTORIES, metavar="N", help="how many")
     parser.add_argument("--replay", metavar="NAME", help="play one again, such as 3/limit/2/crash@120")
+    parser.add_argument("--bug", metavar="PART", help="with --replay: plant the engine's bug of this name meanwhile")
     parser.add_argument("--recall", action="store_true", help="only plant each known bug of the engine")
     asked = parser.parse_args()
     logs.configure(level="critical")
     if asked.replay:
-        return _replay(asked.replay)
+        return _replay(asked.replay, asked.bug)
     violated = 0 if asked.recall else max(_batch(asked.seed, asked.histories), _refresh())
     return max(violated, _recall(asked.seed))
 
 
-def _replay(name: str) -> int:
+def _replay(name: str, part: str | None) -> int:
+    bugs = [bug for bug in BUGS if part is not None and part in bug.name]
+    if part is not None and len(bugs) != 1:
+        print(f"{len(bugs)} bugs have {part!r} in their name; --recall names them all", file=sys.stderr)
+        return 2
     try:
-        verdict = one(name)
+        verdict = one(name, bugs[0].changes if bugs else ())
     except (ValueError, KeyError) as error:
         print(f"{name!r} names no history: {error}", file=sys.stderr)
         return 2
