@@ -40,7 +40,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop what upgrade added; what was held shows as live."""
-    op.execute("DROP VIEW IF EXISTS bi.data_freshness")  # reads the table; every upgrade creates it anew
     op.drop_table("pending_removals", schema="syncd")
     op.drop_column("walk_pages", "page_limit", schema="syncd")
     op.drop_column("walks", "is_witness", schema="syncd")

@@ -96,7 +96,8 @@ _CUT_OFF = text("""
       AND heartbeat_at > clock_timestamp() - make_interval(secs => :resumable_for_s)
       AND NOT EXISTS (
           SELECT FROM unnest(streams) AS ordered WHERE ordered <> ALL (CAST(:streams AS text[])) AND ordered NOT IN
-              (SELECT stream FROM syncd.run_streams AS done WHERE done.run_id = runs.run_id))
+              (SELECT stream FROM syncd.run_streams AS done
+               WHERE done.run_id = runs.run_id AND status IN ('certified', 'skipped')))
 """)
 _INTERRUPT_OTHERS = text("""
     UPDATE syncd.runs SET ended_at = heartbeat_at,

@@ -88,11 +88,12 @@ async def abandon_open_walk(tx: Transaction, reason: str, *, keeps_limit: bool =
     await save_position(tx, Start(limit=(await load_position(tx)).limit if keeps_limit else None))
 
 
-async def give_up_if_it_stands(tx: Transaction, reason: str) -> None:
-    """Forget where the stream stands if the page behind its cursor has failed a round an hour ago already, with a
-    whole reply: what the server fails over may be the cursor, whatever word it has for it (contracts/revento.md G4)."""
+async def give_up_if_it_stands(tx: Transaction, endpoint: str, reason: str) -> None:
+    """Forget where the stream stands if this endpoint, which has failed now, is its listing, and the page behind its
+    cursor has failed a round an hour ago already, with a whole reply: what the server fails over may be the cursor,
+    whatever word it has for it (contracts/revento.md G4)."""
     position = await load_position(tx)
-    if not isinstance(position, CursorAt):
+    if not isinstance(position, CursorAt) or position.query != endpoint:
         return
     await tx.cursor.execute(_FAILED_BEFORE, [*tx.stream, tx.now, position.query, list(NOT_THE_CURSORS)])
     if await tx.cursor.fetchone() is not None:

@@ -113,9 +113,11 @@ async def _with_restarts(stream: Stream, api: AccountApi, run: Run) -> StreamRes
                 await abandon_open_walk(tx, str(error), keeps_limit=True)
             raise
         except ApiError as error:
-            if error.status not in (None, *NOT_THE_CURSORS):
+            failed = [each for each in run.requests.pending() if str(each.request_id) == error.request_id]
+            if failed and error.status not in (None, *NOT_THE_CURSORS):
                 async with run.database.begin(run.lease, run.run_id, stream.name) as tx:
-                    await give_up_if_it_stands(tx, f"its next page has failed for an hour: {error}")
+                    why = f"its next page has failed for an hour: {error}"
+                    await give_up_if_it_stands(tx, failed[-1].endpoint, why)
             raise
 
 

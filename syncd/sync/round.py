@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -178,12 +179,17 @@ async def _break_off(run: Run, streams: Sequence[Stream], error: BaseException) 
     try:
         async with asyncio.timeout(BREAK_OFF_S):
             await _close(run, "interrupted", 1)
-            if isinstance(error, Exception) and not isinstance(error, OSError):  # whoever reads our output has gone
+            if isinstance(error, Exception) and not _is_of_the_output(error):
                 reason = str(error) if isinstance(error, SyncdError) else type(error).__name__
                 names = [stream.name for stream in streams]
                 await note_failure(run.database, run.lease, run.run_id, names, reason)
     except (DatabaseError, LeaseLost, TimeoutError) as second:
         log.warning("round_not_closed", reason=str(second))
+
+
+def _is_of_the_output(error: Exception) -> bool:
+    """Whoever reads our progress has gone, or has no room: that is nothing to say of a stream."""
+    return isinstance(error, OSError) and error.errno in {errno.EPIPE, errno.ENOSPC} and error.filename is None
 
 
 async def _as_it_stands(order: Order, database: Database) -> Installation:

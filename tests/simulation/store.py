@@ -522,7 +522,7 @@ async def abandon_open_walk(tx: Transaction, reason: str, *, keeps_limit: bool =
     await save_position(tx, Start(limit=tx.data.position.limit if keeps_limit else None))
 
 
-async def give_up_if_it_stands(tx: Transaction, reason: str) -> None:
+async def give_up_if_it_stands(tx: Transaction, endpoint: str, reason: str) -> None:
     """No history's server fails for an hour."""
     await tx.act()
 

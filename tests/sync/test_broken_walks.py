@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from syncd.sources.revento.faults import DIALECT
+from syncd.wire.retry import MAX_ATTEMPTS
 from tests import truth
-from tests.harness import PARTICIPANTS, Bench, OpenBench
+from tests.harness import ACTIVITIES, PARTICIPANTS, Bench, OpenBench
 from tests.sync.test_summaries import ACTIVITY, PROGRAM
 
 
@@ -147,14 +148,16 @@ async def test_a_walk_that_has_come_further_since_is_not_given_up(bench: Bench) 
 
 
 @pytest.mark.fault(17)
-async def test_a_cursor_is_not_given_up_for_what_is_asked_beside_it(open_bench: OpenBench) -> None:
+@pytest.mark.parametrize("failures", [0, MAX_ATTEMPTS], ids=["", "though it has failed itself once"])
+async def test_a_cursor_is_not_given_up_for_what_is_asked_beside_it(open_bench: OpenBench, failures: int) -> None:
     """The listing goes on; what it names cannot be read."""
     bench = await open_bench({"REVENTO__PAGE_SIZE": "5"}, gaps={"G26": "summary"})
     await bench.add()
     bench.hurry()
     bench.sandbox.faults.add({"endpoint": PROGRAM, "error": "payload_too_large", "times": None})
     bench.sandbox.faults.add({"endpoint": ACTIVITY, "nth": 12, "status": 500, "times": None})
-    for _ in range(2):
+    bench.sandbox.faults.add({"endpoint": ACTIVITIES, "nth": 4, "status": 500, "times": failures})
+    for _ in range(3):
         (activities,) = (await bench.sync(streams=["activities"])).streams
         assert activities.status == "failed"
         age(bench, "2 hours")

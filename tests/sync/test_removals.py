@@ -616,6 +616,7 @@ async def test_a_round_that_was_cut_off_behind_a_held_stream_still_says_so(bench
     assert (result.exit_code, [one.status for one in result.streams].count("held")) == (5, 1)
 
 
+@pytest.mark.fault(28)
 @pytest.mark.usefixtures("copied")
 async def test_what_is_held_shows_behind_a_later_failure(bench: Bench) -> None:
     await hold(bench)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import random
 import signal
@@ -230,6 +231,7 @@ async def test_a_round_is_not_taken_up_by_another_trigger_or_after_an_hour(open_
     truth.assert_equal(bench.url, bench.sandbox.truth())
 
 
+@pytest.mark.fault(94)
 @pytest.mark.parametrize("again", [["roles"], ["roles", "participants"]])
 async def test_a_round_is_not_taken_up_by_one_that_would_leave_streams_undone(
     open_bench: OpenBench, again: list[str]
@@ -253,6 +255,17 @@ async def test_a_round_is_taken_up_by_one_that_does_all_it_left_undone(open_benc
     assert await Cancelling(after=3).run(bench) is None
     await bench.sync(streams=["participants", "threads", "locations", "activities", "waves"])
     assert bench.query("SELECT state, cardinality(streams) FROM syncd.runs") == [("succeeded", 7)]
+
+
+@pytest.mark.fault(94)
+@pytest.mark.parametrize("status", ["failed", "held"])
+async def test_a_round_is_not_taken_up_past_what_failed_or_is_held_in_it(open_bench: OpenBench, status: str) -> None:
+    bench = await open_bench({"REVENTO__PAGE_SIZE": "10"}, participants=30)
+    await bench.add()
+    assert await Cancelling(after=6).run(bench) is None
+    bench.execute(f"UPDATE syncd.run_streams SET status = '{status}' WHERE stream = 'roles'")
+    await bench.sync(streams=["participants", "threads", "locations", "activities", "waves"])
+    assert bench.query("SELECT state FROM syncd.runs ORDER BY started_at") == [("interrupted",), ("succeeded",)]
 
 
 async def test_a_run_whose_driver_has_died_is_not_told_as_running(open_bench: OpenBench) -> None:
@@ -279,7 +292,7 @@ async def test_a_reader_of_the_output_that_goes_away_is_no_stream_s_failure(open
     await bench.add()
 
     def broken(_: Progress) -> None:
-        raise BrokenPipeError
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
     with pytest.raises(BrokenPipeError):
         await bench.sync(watch=Watch(page=broken))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Set
 
 import msgspec
 
@@ -35,7 +35,7 @@ class Trail:
         self._barren_pages = 0
 
     def note(self, reply: Reply, listing: Listing) -> None:
-        """Raises ContractBreach where the rows are another listing's; ListingBroken when the next page is one that was
+        """Raises ContractBreach where a row is another listing's; ListingBroken when the next page is one that was
         already asked for, or no new row has come for long: to go on from there in a later round would lead there again.
         """
         self._require_own(reply, listing.data)
@@ -52,25 +52,26 @@ class Trail:
         self._cursors.add(listing.next_cursor)
         self._rows |= rows
 
-    def _require_own(self, reply: Reply, rows: Sequence[msgspec.Raw]) -> None:
+    def _require_own(self, reply: Reply, rows: Iterable[msgspec.Raw]) -> None:
         own = _MARKS.get(self._listing)
-        if own is None or not rows or own & _names(rows[0]):
+        if own is None:
             return
-        shared = frozenset.intersection(*(_names(raw) for raw in rows))
-        others = [name for name, marks in _MARKS.items() if name != self._listing and marks <= shared]
-        if others and not any(own & _names(raw) for raw in rows):
-            raise breach(reply, f"$.data holds {others[0]} in place of {self._listing}")
+        for raw in rows:
+            names = _names(raw)
+            others = [name for name, marks in _MARKS.items() if marks <= names]
+            if others and not own & names:
+                raise breach(reply, f"$.data holds {others[0]} in place of {self._listing}")
 
 
-def _names(raw: msgspec.Raw) -> frozenset[str]:
+def _names(raw: msgspec.Raw) -> Set[str]:
     try:
-        return frozenset(msgspec.json.decode(raw, type=dict[str, msgspec.Raw]))
-    except msgspec.MsgspecError:
+        return msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).keys()
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return frozenset()
 
 
 def _identity(raw: msgspec.Raw) -> Hashable:
     try:
         return msgspec.json.decode(raw, type=_Identified).id
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return hash(bytes(raw))

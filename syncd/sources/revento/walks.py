@@ -157,7 +157,7 @@ async def _fetch(
 
 async def _is_the_cursors(error: ApiError, api: Api, endpoint: str, limit: int) -> bool:
     """Whether a call was refused for its cursor: the refusal says so, or the same call without one is answered
-    (docs/faults.md 32)."""
+    (docs/faults.md 32). Raises the ApiError of that one where it tells of something else: the token, the pace."""
     if "cursor" in (error.code or ""):
         return True
     if not 400 <= (error.status or 0) < 500 or error.status in NOT_THE_CURSORS:
@@ -167,6 +167,8 @@ async def _is_the_cursors(error: ApiError, api: Api, endpoint: str, limit: int) 
     except PageTooLarge:
         return True
     except ApiError as another:
+        if another.status in NOT_THE_CURSORS:
+            raise
         log.info("first_page_refused_too", reason=str(another))
         return False
     return True

@@ -97,7 +97,7 @@ BUGS = (
     ),
     Bug(
         "a cursor that breaks the server is tried for ever",
-        _INSTALLATION, "await give_up_if_it_stands(tx, f\"its next page has failed for an hour: {error}\")", "pass",
+        _INSTALLATION, "await give_up_if_it_stands(tx, failed[-1].endpoint, why)", "pass",
         (f"{_BROKEN}::test_a_cursor_that_fails_for_an_hour_is_given_up",), (17, 32),
     ),
     Bug(
@@ -177,5 +177,38 @@ BUGS = (
         "a cursor's age is told by the driver's clock",
         "syncd/sync/stream.py", "stamped(page.resume_at, tx.now)", "page.resume_at",
         ("tests/sync/test_resume.py::test_a_walk_is_resumed_though_the_drivers_clock_is_wrong",), (31, 52),
+    ),
+    Bug(
+        "a walk is given up though its page has just been served",
+        _WALKS_STORE, " or position.query != endpoint:", ":",
+        (f"{_BROKEN}::test_a_cursor_is_not_given_up_for_what_is_asked_beside_it",), (17,),
+    ),
+    Bug(
+        "what the first page is refused for is not told",
+        _WALKS, "        if another.status in NOT_THE_CURSORS:\n            raise\n", "",
+        ("tests/sources/revento/test_walks.py::test_what_the_first_page_is_refused_for_counts_where_it_is_plain",),
+        (32,),
+    ),
+    Bug(
+        "a byte that is no text ends the round",
+        _TRAIL, "(raw, type=_Identified).id\n    except (msgspec.MsgspecError, UnicodeDecodeError)",
+        "(raw, type=_Identified).id\n    except msgspec.MsgspecError",
+        ("tests/sources/revento/test_walk_graphs.py::test_a_byte_that_is_no_text_costs_its_own_row",), (70, 79),
+    ),
+    Bug(
+        "a round is taken up in part",
+        "syncd/store/runs.py", "WHERE ordered <> ALL (CAST(:streams AS text[])) AND ordered NOT IN",
+        "WHERE (CAST(:streams AS text[])) IS NULL AND ordered NOT IN",
+        ("tests/sync/test_resume.py::test_a_round_is_not_taken_up_by_one_that_would_leave_streams_undone",), (94,),
+    ),
+    Bug(
+        "a round is taken up past what failed in it",
+        "syncd/store/runs.py", " AND status IN ('certified', 'skipped')))", "))",
+        ("tests/sync/test_resume.py::test_a_round_is_not_taken_up_past_what_failed_or_is_held_in_it",), (94,),
+    ),
+    Bug(
+        "a failure hides what is held",
+        "syncd/store/reports.py", "is_held=row.held_rows > 0)", "is_held=row.status == \"held\")",
+        ("tests/sync/test_removals.py::test_what_is_held_shows_behind_a_later_failure",), (28,),
     ),
 )  # fmt: skip

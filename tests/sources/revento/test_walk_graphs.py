@@ -289,10 +289,33 @@ async def test_the_rows_of_another_listing_are_not_stored(asked: str, served: st
             await walk
 
 
+@pytest.mark.fault(33)
+@pytest.mark.parametrize("among", [["junk"], [{"id": 7}], ROWS_OF_ALL["participants"], []])
+async def test_one_row_of_another_listing_is_one_too_many(among: list[Any]) -> None:
+    api = ScriptedApi(listing([*among, ROWS_OF_ALL["activities"][0]]))
+    with pytest.raises(ContractBreach, match="activities in place of participants"):
+        await pages_of(SOURCE.stream("participants").walk(api, INSTALLATION, Start(), 50))
+
+
+@pytest.mark.fault(70, 79)
+@pytest.mark.parametrize("where", [b'"id":"ptp', b'"id'], ids=["an id", "a key"])
+async def test_a_byte_that_is_no_text_costs_its_own_row(where: bytes) -> None:
+    body = (
+        listing(ROWS_OF_ALL["participants"], "c2", has_more=True)
+        .body.replace(b'"id": "', b'"id":"')
+        .replace(where.replace(b"ptp", b"id_0"), where.replace(b"ptp", b"") + b"\xff", 1)
+    )
+    pages = await pages_of(
+        SOURCE.stream("participants").walk(ScriptedApi(reply(body), listing([])), INSTALLATION, Start(), 50)
+    )
+    assert (len(pages[0].changes), len(pages[0].rejected)) == (1, 1)
+
+
 @pytest.mark.fault(33, 38)
 async def test_rows_that_lack_nearly_all_are_their_own_listings_as_long_as_nothing_tells_otherwise() -> None:
     poor = [{"id": "id_1"}, {"id": "id_2", "color_hex": "#fff"}, samples.participant(id="id_3")]
-    for rows in (poor[:2], [samples.wave(id="id_0"), *poor], [samples.activity(id="id_0"), poor[2]]):
+    rich = samples.participant(id="id_0") | samples.activity(id="id_0") | samples.wave(id="id_0")
+    for rows in (poor[:2], poor, [rich, *poor]):
         (page,) = await pages_of(
             SOURCE.stream("participants").walk(ScriptedApi(listing(rows)), INSTALLATION, Start(), 50)
         )

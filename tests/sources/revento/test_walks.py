@@ -14,6 +14,7 @@ from syncd.errors import (
     PageTooLarge,
     RateLimited,
     ScopeMissing,
+    TokenRefused,
     Transient,
 )
 from syncd.sources.revento import SOURCE
@@ -188,6 +189,18 @@ async def test_a_refusal_is_not_the_cursors_where_the_first_page_is_refused_too(
     with pytest.raises(type(error)) as raised:
         await walk("participants", api)
     assert raised.value is error
+
+
+@pytest.mark.fault(32)
+@pytest.mark.parametrize(
+    "told",
+    [TokenRefused("x", status=401, code="token_revoked"), RateLimited("x", status=429)],
+    ids=lambda it: it.status,
+)
+async def test_what_the_first_page_is_refused_for_counts_where_it_is_plain(told: ApiError) -> None:
+    api = ScriptedApi(listing(people(1), "c2", has_more=True), NotFound("x", status=404), told)
+    with pytest.raises(type(told)):
+        await walk("participants", api)
 
 
 @pytest.mark.fault(32)
