@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
@@ -34,9 +35,12 @@ def report(error: BaseException, session: Session, arguments: Sequence[str]) -> 
         error.show()
         return error.exit_code
     failure = explain(error)
+    is_of_output = _has_no_room(error)
+    if is_of_output:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - or what it holds would fail at the exit
     with suppress(OSError):  # nobody is left to read it: the pipe or the terminal was closed
-        if session.json or "--json" in arguments:
-            _write_document(failure)
+        if not is_of_output and (session.json or "--json" in arguments):
+            write_json(document(failure))
         elif isinstance(error, Stopped):  # as asked, so no error
             click.echo(failure.message, err=True)
         else:
@@ -46,13 +50,10 @@ def report(error: BaseException, session: Session, arguments: Sequence[str]) -> 
     return failure.exit_code
 
 
-def _write_document(failure: Failure) -> None:
-    try:
-        write_json(document(failure))
-    except BrokenPipeError:
-        raise
-    except OSError:  # no room for what goes to stdout
-        write_error(failure.message, failure.hint)
+def _has_no_room(error: BaseException) -> bool:
+    """Whether it is of what goes to stdout: a file would be named."""
+    no_room = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+    return isinstance(error, OSError) and error.errno in no_room and error.filename is None
 
 
 def document(failure: Failure) -> dict[str, object]:
@@ -79,7 +80,7 @@ def explain(error: BaseException) -> Failure:
             return Failure(clean(error.format_message()), f"`{path} --help` shows how it is used", error.exit_code)
         case click.ClickException():
             return Failure(clean(error.format_message()), None, error.exit_code)
-        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EIO, filename=None):  # a file would be named
+        case OSError() if _has_no_room(error):
             return Failure(f"the output cannot be written: {error.strerror}", "free space where it goes", 1)
     name = type(error).__name__
     return Failure(f"internal error: {clean(f'{name}: {error}')}", f"the traceback is in {_kept(error)}", 1)
