@@ -136,10 +136,10 @@ THEME = Theme(
         Mistake(
             "An unknown stream",
             "syncd sync --stream participant",
-            "revento/‹event id› has no stream 'participant'",
-            "its streams: event, roles, participants, threads, locations, activities, waves",
+            "there is no stream 'participant'",
+            "there are: event, roles, participants, threads, locations, activities, waves, application, profile",
             2,
-            "The name is misspelt, or belongs to another source.",
+            "The name is misspelt.",
             connected,
         ),
         Mistake(
