@@ -73,6 +73,7 @@ class _Story:
         else:
             self._expect(await self._live(), (0,), "the first load")
             self._withdraw(3 if stage is Stage.REMOVAL else 15)
+        if stage is Stage.REMOVAL:  # the brake asks at once, few go by the second round
             self._expect(await self._live(), (0,), "the first round without them")
         self._schedule_changes()
 
