@@ -187,9 +187,12 @@ async def _break_off(run: Run, streams: Sequence[Stream], error: BaseException) 
         log.warning("round_not_closed", reason=str(second))
 
 
+_OF_THE_OUTPUT = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO}
+
+
 def _is_of_the_output(error: Exception) -> bool:
     """Whoever reads our progress has gone, or has no room: that is nothing to say of a stream."""
-    return isinstance(error, OSError) and error.errno in {errno.EPIPE, errno.ENOSPC} and error.filename is None
+    return isinstance(error, OSError) and error.errno in _OF_THE_OUTPUT and error.filename is None
 
 
 async def _as_it_stands(order: Order, database: Database) -> Installation:

@@ -73,6 +73,12 @@ def test_an_unknown_installation_or_stream_is_a_usage_error(connected: Syncd, ar
     assert ended.document["hint"]
 
 
+def test_a_stream_of_another_source_is_one_too(connected: Syncd) -> None:
+    ended = connected("sync", "--stream", "profile")
+    assert (ended.exit_code, "has no stream 'profile'" in ended.err) == (2, True)
+    assert "its streams: event, roles, participants" in ended.err
+
+
 def test_one_failed_stream_makes_the_round_incomplete(connected: Syncd, remote: Remote) -> None:
     broken = {"endpoint": "/events/{event_id}/threads", "status": 400, "times": None}
     remote.control("POST", "/faults", broken)

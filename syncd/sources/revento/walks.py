@@ -8,11 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from syncd.errors import (
-    ApiError,
-    CursorRefused,
-    PageTooLarge,
-)
+from syncd.errors import ApiError, CursorRefused, PageTooLarge
 from syncd.logs import get_logger
 from syncd.model import Api, Installation, Page
 from syncd.sources.revento.decode import Batch, Decode
@@ -31,7 +27,6 @@ LOCATIONS = "/events/{event_id}/locations"
 # contracts/revento.md §9
 LARGEST_LIMIT = 50
 NO_LIMIT = 0  # the listing takes none
-
 
 log = get_logger(__name__)
 
